@@ -63,14 +63,14 @@ pub enum BackupError {
         reasons: Vec<String>,
     },
     /// The backup has no copy of some users that were named.
-    #[error(
-        "backup `{id}` has no copy of {users}; `tatmig backup list -v` shows which databases it contains"
-    )]
+    #[error("backup `{id}` has no copy of {users}; {}", where_copies_are(.other.as_deref()))]
     NoCopyOfUser {
         /// The backup.
         id: String,
         /// The users.
         users: String,
+        /// The newest backup that has a copy of every selected database.
+        other: Option<String>,
     },
     /// A copy of a namespace needs the server's admin URL.
     #[error(
@@ -123,6 +123,15 @@ pub enum BackupError {
     /// The operation was interrupted.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// Where a copy is that a backup does not have, as the end of a message.
+fn where_copies_are(other: Option<&str>) -> String {
+    match other {
+        Some(id) => format!("the newest backup with such a copy is `{id}`"),
+        None => "no backup has one; `tatmig backup list -v` shows which databases each contains"
+            .to_owned(),
+    }
 }
 
 impl BackupError {

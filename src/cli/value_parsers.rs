@@ -9,6 +9,7 @@ use semver::Version;
 use serde::Deserialize;
 use tatmig::plan::TargetError;
 
+const INVALID_NUMBER: &str = "must be a whole number of 0 or more";
 const INVALID_COUNT: &str = "must be a whole number of 1 or more";
 const INVALID_SECONDS: &str = "must be a number of seconds of 0 or more, such as 10 or 0.5";
 
@@ -38,6 +39,11 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
 /// Converts seconds to a duration; a negative, infinite or too large number is an error.
 pub(crate) fn seconds(seconds: f64) -> Result<Duration, &'static str> {
     Duration::try_from_secs_f64(seconds).map_err(|_| INVALID_SECONDS)
+}
+
+/// Parses a whole number of 0 or more.
+pub(crate) fn parse_number(text: &str) -> Result<usize, &'static str> {
+    text.parse().map_err(|_| INVALID_NUMBER)
 }
 
 /// Parses a whole number of 1 or more.
@@ -72,6 +78,11 @@ pub(crate) fn parse_switch(text: &str) -> Result<bool, &'static str> {
         "false" | "f" | "no" | "n" | "off" | "0" => Ok(false),
         _ => Err("must be `true` or `false`"),
     }
+}
+
+/// Parses the version of an option that names head without a value. `None` for head.
+pub(crate) fn parse_version_or_head(text: Option<&str>) -> anyhow::Result<Option<Version>> {
+    text.filter(|text| *text != "head").map(parse_version).transpose()
 }
 
 /// Parses a version. The reason that `semver` gives is left out: the example says more.

@@ -22,7 +22,13 @@ pub(crate) fn sqlite_message_with_hint(error: &rusqlite::Error) -> String {
         Some(ErrorCode::DatabaseCorrupt) => "; the file is damaged, restore it from a backup",
         _ => "",
     };
-    format!("{}{hint}", sqlite_message(error))
+    let message = sqlite_message(error);
+    // SQLite has no code of its own for a header with a wrong number.
+    let hint = match message.as_str() {
+        "unsupported file format" => "; the file is damaged, restore it from a backup",
+        _ => hint,
+    };
+    format!("{message}{hint}")
 }
 
 /// SQLite's message without the SQL that rusqlite adds to it.

@@ -13,6 +13,7 @@ use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
 use crate::fleet::discover::Fleet;
 use crate::fleet::error::FleetError;
+use crate::fleet::no_known_version::NoKnownVersion;
 use crate::fleet::pool::run_caught;
 use crate::fleet::run::{FleetOutcome, RunOptions};
 use crate::fleet::selection::Selection;
@@ -73,8 +74,8 @@ pub enum DowngradeError {
     #[error(transparent)]
     Target(#[from] TargetError),
     /// A number of steps was given, and no selected database is at a version of the changelog.
-    #[error("none of the selected databases is at a known version, so no migration can be undone")]
-    NoKnownVersion,
+    #[error(transparent)]
+    NoKnownVersion(#[from] NoKnownVersion),
     /// More steps than migrations.
     #[error(
         "cannot undo {requested} migrations: databases at {version} have only {available} to undo"
@@ -122,7 +123,7 @@ impl From<DowngradeError> for Error {
             DowngradeError::Fleet(error) => return error.into(),
             DowngradeError::Target(error) => return error.into(),
             DowngradeError::NoReverseBlock { .. } => ErrorKind::NoReverse,
-            DowngradeError::NoKnownVersion
+            DowngradeError::NoKnownVersion(_)
             | DowngradeError::TooManySteps { .. }
             | DowngradeError::SkippedUsers { .. }
             | DowngradeError::SystemBelowUsers(_) => ErrorKind::Argument,
@@ -320,8 +321,9 @@ impl DowngradeRequest<'_, '_, '_> {
             DowngradeTarget::Steps(steps) => *steps,
         };
         let selected = current_statuses.iter().filter(|current| current.is_selected);
-        let highest = selected.filter_map(|current| current.status?.position).max();
-        let highest = highest.ok_or(DowngradeError::NoKnownVersion)?;
+        let selected = selected.filter_map(|current| Some((current.database, current.status?)));
+        let highest = selected.clone().filter_map(|(_, status)| status.position).max();
+        let highest = highest.ok_or_else(|| NoKnownVersion::new(selected))?;
         let available = self.changelog.clamp(highest) + 1;
         match available.checked_sub(requested) {
             Some(remaining) => Ok(remaining.checked_sub(1).map(VersionIndex::new)),

@@ -19,9 +19,27 @@ use crate::migrate::verify::VerifyReport;
 use crate::plan::outcome::{MigrateError, Outcome};
 use crate::target::TargetDatabase;
 
-/// The values of all databases in the fleet's order; `None` for a database that was not started
-/// before an interrupt.
+/// The values of all databases in the fleet's order; `None` for a database that was not read to its
+/// end before an interrupt.
 type Values<T> = Vec<Option<T>>;
+
+/// What was read of a database.
+trait ReadValue: WorkValue {
+    /// Whether an interrupt ended the reading.
+    fn is_interrupted(&self) -> bool;
+}
+
+impl ReadValue for DatabaseStatus {
+    fn is_interrupted(&self) -> bool {
+        self.error.as_ref().is_some_and(|error| error.is_interrupted())
+    }
+}
+
+impl<T: Send> ReadValue for Result<T, MigrateError> {
+    fn is_interrupted(&self) -> bool {
+        self.as_ref().is_err_and(MigrateError::is_interrupted)
+    }
+}
 
 impl Fleet {
     /// Reads the status of every database relative to the migrator's target. `on_done` is called
@@ -117,7 +135,7 @@ impl Fleet {
         self.for_each(&verify, options, on_done)
     }
 
-    fn for_each<T: WorkValue>(
+    fn for_each<T: ReadValue>(
         &self,
         work: &pool::Work<'_, TargetDatabase, T>,
         options: &RunOptions,
@@ -126,6 +144,47 @@ impl Fleet {
         let targets: Vec<&TargetDatabase> = self.databases().collect();
         let work = |target: &&TargetDatabase| work(target);
         let is_cancelled = || options.connect_options.is_cancelled();
-        parallel_map(&targets, options.jobs, &work, &is_cancelled, &mut |_, _| on_done())
+        let values =
+            parallel_map(&targets, options.jobs, &work, &is_cancelled, &mut |_, _| on_done());
+        let values = values.into_iter();
+        values.map(|value| value.filter(|value| !value.is_interrupted())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::database::connection::{ConnectOptions, ConnectionSetup};
+    use crate::database::error::DatabaseError;
+    use crate::document::tag::Scope;
+    use crate::fleet::run::OnFailure;
+    use crate::sqlite::database_file::DatabaseFile;
+    use crate::sqlite::regular_file::SymlinkPolicy;
+    use crate::target::Location;
+
+    fn user(name: &str) -> TargetDatabase {
+        let file = DatabaseFile::new(name.into(), SymlinkPolicy::Refuse);
+        let location = Location::File(file);
+        TargetDatabase { scope: Scope::User, name: name.into(), location, skip_reason: None }
+    }
+
+    #[test]
+    fn a_database_that_an_interrupt_left_unread_has_no_value() {
+        let fleet = Fleet { users: vec![user("ann"), user("bob")], ..Fleet::default() };
+        let read = |target: &TargetDatabase| -> Result<usize, MigrateError> {
+            if target.name == "ann" { Ok(1) } else { Err(DatabaseError::Interrupted.into()) }
+        };
+        let connect_options =
+            ConnectOptions { busy_timeout: Duration::ZERO, setup: ConnectionSetup::default() };
+        let on_failure = OnFailure::Continue;
+        let options = RunOptions { jobs: 2, on_failure, canary: None, connect_options };
+        let values = fleet.for_each(&read, &options, &mut || {});
+        assert!(matches!(values.as_slice(), [Some(Ok(1)), None]), "{values:?}");
+        let read = |_: &TargetDatabase| {
+            DatabaseStatus::from_error(None, DatabaseError::Interrupted.into())
+        };
+        assert!(fleet.for_each(&read, &options, &mut || {}).iter().all(Option::is_none));
     }
 }

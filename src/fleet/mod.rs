@@ -13,6 +13,7 @@ pub(crate) mod name_prefix;
 #[cfg(feature = "server")]
 pub(crate) mod namespaces;
 pub(crate) mod near_misses;
+pub(crate) mod no_known_version;
 pub(crate) mod pool;
 pub(crate) mod query;
 pub(crate) mod redo;
@@ -33,6 +34,7 @@ pub use crate::fleet::error::FleetError;
 pub use crate::fleet::health::{FileHealth, can_create_files, free_space};
 pub use crate::fleet::init::{InitError, InitPlan, InitRequest};
 pub use crate::fleet::near_misses::NearMisses;
+pub use crate::fleet::no_known_version::NoKnownVersion;
 pub use crate::fleet::pool::{DEFAULT_JOBS, worker_count};
 pub use crate::fleet::query::QueryResult;
 pub use crate::fleet::redo::{RedoPlan, RedoStep};

@@ -190,7 +190,7 @@ impl<'p> RedoPlan<'p> {
         let error = match (status.error, &status.version) {
             (Some(error), Some(_)) => error,
             (None, Some(_)) => Box::new(DatabaseError::ConcurrentChange.into()),
-            (error, None) => read_error(error).unwrap_or_else(no_history),
+            (error, None) => read_error(error).unwrap_or_else(|| no_history(target.scope)),
         };
         Outcome::Failed { version, error }
     }

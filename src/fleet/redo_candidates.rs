@@ -7,6 +7,7 @@ use crate::document::changelog::Changelog;
 use crate::document::tag::{Scope, VersionPair, VersionPoint};
 use crate::fleet::discover::Fleet;
 use crate::fleet::error::FleetError;
+use crate::fleet::no_known_version::NoKnownVersion;
 use crate::fleet::run::RunOptions;
 use crate::fleet::selection::{Selection, SystemSelection, UserSelection};
 use crate::migrate::detector::DetectionOptions;
@@ -15,7 +16,7 @@ use crate::migrate::migrator::Migrator;
 use crate::migrate::redo::{AppliedSql, LastMigration};
 use crate::migrate::replay::Replay;
 use crate::migrate::status::{DatabaseState, DatabaseStatus};
-use crate::plan::error::PlanError;
+use crate::plan::error::{PlanError, adopt_command};
 use crate::plan::outcome::MigrateError;
 use crate::target::TargetDatabase;
 use crate::target::layout::FleetConfig;
@@ -54,10 +55,8 @@ pub enum RedoError {
     )]
     NotStored(#[source] MigrateError),
     /// No selected database is at a version of the changelog.
-    #[error(
-        "none of the selected databases is at a known version, so no migration can be redone; `tatmig status` shows what they are"
-    )]
-    NoKnownVersion,
+    #[error(transparent)]
+    NoKnownVersion(#[from] NoKnownVersion),
     /// The migration or the reverse block that was applied is not known, or does not undo it.
     #[error("{}", .reasons.join("\n"))]
     CannotUndo {
@@ -72,7 +71,7 @@ impl From<RedoError> for Error {
             RedoError::Fleet(error) => return error.into(),
             RedoError::Stored(error) | RedoError::NotStored(error) => return error.into(),
             RedoError::CannotUndo { .. } => ErrorKind::NoReverse,
-            RedoError::NoKnownVersion => ErrorKind::Argument,
+            RedoError::NoKnownVersion(_) => ErrorKind::Argument,
         };
         Self::new(kind, error)
     }
@@ -122,7 +121,12 @@ impl RedoCandidates {
         let statuses = fleet.statuses(&migrator, options, &mut || {});
         let positions =
             statuses.iter().flatten().filter_map(|status| recorded_position(changelog, status));
-        let position = positions.max().ok_or(RedoError::NoKnownVersion)?;
+        let position = positions.max().ok_or_else(|| {
+            let read = fleet.databases().zip(&statuses);
+            NoKnownVersion::new(
+                read.filter_map(|(database, status)| Some((database, status.as_ref()?))),
+            )
+        })?;
         let last = LastMigration { position };
         let mut candidates = Self { fleet, statuses, roles: Vec::new(), last, applied: Vec::new() };
         candidates.read_applied_sql(request)?;
@@ -171,7 +175,9 @@ impl RedoCandidates {
     /// steps of every status to those of the redo.
     fn settle_roles(&mut self, changelog: &Changelog<'_>) {
         let is_edited = self.is_edited();
-        for (role, status) in self.roles.iter_mut().zip(&mut self.statuses) {
+        let scopes = self.fleet.databases().map(|database| database.scope);
+        let statuses = self.roles.iter_mut().zip(&mut self.statuses);
+        for (scope, (role, status)) in scopes.zip(statuses) {
             if is_edited && matches!(role, Role::Redone(None)) {
                 *role = Role::Current;
             }
@@ -188,7 +194,7 @@ impl RedoCandidates {
                 Role::Failed if status.version.is_some() => {}
                 Role::Failed => {
                     let error = read_error(status.error.take());
-                    status.error = Some(error.unwrap_or_else(no_history));
+                    status.error = Some(error.unwrap_or_else(|| no_history(scope)));
                 }
                 Role::Current | Role::Behind(_) | Role::Skipped => {}
             }
@@ -286,8 +292,10 @@ pub(crate) fn read_error(error: Option<Box<MigrateError>>) -> Option<Box<Migrate
 }
 
 /// The error of a database whose version no history records.
-pub(crate) fn no_history() -> Box<MigrateError> {
-    let reason =
-        "the database has no history, so its last migration is not known; run `tatmig adopt` first";
-    Box::new(MigrateError::CannotOpen(reason.to_owned()))
+pub(crate) fn no_history(scope: Scope) -> Box<MigrateError> {
+    let reason = format!(
+        "the database has no history, so its last migration is not known; run `{}` first",
+        adopt_command(scope)
+    );
+    Box::new(MigrateError::CannotOpen(reason))
 }

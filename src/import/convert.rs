@@ -11,7 +11,7 @@ use crate::document::diagnostic::{Diagnostic, Rule, Severity};
 use crate::document::imported::{ImportedFrom, MigrationTool, parse_imported};
 use crate::document::migration::ScopedSql;
 use crate::document::tag::Scope;
-use crate::import::cleanup::{Action, Removal, Section};
+use crate::import::cleanup::{Action, Part, Removal, Section};
 use crate::import::error::{FileLine, ImportError};
 use crate::import::heading;
 use crate::import::migration::{SourceMigration, ToolMigrations};
@@ -203,7 +203,11 @@ fn parse_key(tool: MigrationTool, key: &str, file: &str) -> Result<ImportedFrom,
 /// Writes the document and runs it, comments out each statement with an error, and repeats both until
 /// no error is left.
 fn repair(draft: &mut Draft, setup: &ConnectionSetup) -> Result<RenderedDocument, ImportError> {
-    let mut has_earlier_todo = false;
+    let is_todo = |part: &Part| matches!(part.action, Action::Todo(_));
+    let mut has_earlier_todo = draft.migrations.iter().any(|migration| {
+        let sections = std::iter::once(&migration.up).chain(&migration.down);
+        sections.flat_map(|section| &section.parts).any(is_todo)
+    });
     loop {
         let document = draft.render()?;
         let errors = find_errors(&document, setup)?;

@@ -75,16 +75,20 @@ pub(crate) fn squash(
     let dump = Dump::read(&transaction)?;
     drop(transaction);
     let last = &squashed[count - 1];
-    let mut notes = vec![format!(
-        "{count} migrations, up to `{}`, are one baseline with the schema that they create",
-        last.name
-    )];
+    let migrations = if count == 1 { "migration" } else { "migrations" };
+    let mut notes = vec![match count {
+        1 => format!("`{}` is the baseline, with the schema that it creates", last.name),
+        _ => format!(
+            "{count} migrations, up to `{}`, are one baseline with the schema that they create",
+            last.name
+        ),
+    }];
     notes.extend(dump.notes);
     let up = Section { file: last.up.file.clone(), parts: dump.parts };
     let baseline = DraftMigration {
         imported_from: squashed.iter().flat_map(|found| found.imported_from.clone()).collect(),
         name: format!("squashed up to {}", last.name),
-        description: Some(format!("The schema of {count} migrations")),
+        description: Some(format!("The schema of {count} {migrations}")),
         date: last.date,
         up,
         down: None,

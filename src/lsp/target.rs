@@ -13,7 +13,7 @@ use crate::sql::lexer::TokenKind;
 use crate::sql::tokens::Tokens;
 
 /// Keywords behind which the name of an object follows.
-const OBJECT_KEYWORDS: [&str; 13] = [
+const OBJECT_KEYWORDS: [&str; 12] = [
     "FROM",
     "JOIN",
     "INTO",
@@ -22,7 +22,6 @@ const OBJECT_KEYWORDS: [&str; 13] = [
     "INDEX",
     "VIEW",
     "TRIGGER",
-    "ON",
     "REFERENCES",
     "EXISTS",
     "REINDEX",
@@ -92,10 +91,18 @@ pub(crate) fn is_name(tokens: &Tokens<'_>, index: usize) -> bool {
 }
 
 /// Whether the keyword before a name shows that it is the name of an object. `RENAME COLUMN a TO b`
-/// names columns.
+/// names columns, and the ON of a join is followed by a condition.
 pub(crate) fn is_object_place(tokens: &Tokens<'_>, index: usize) -> bool {
+    let is_on_table = || {
+        let kinds = ["INDEX", "TRIGGER"];
+        tokens.preceded_by(index, "ON")
+            && tokens.is(0, "CREATE")
+            && (1..4).any(|at| kinds.iter().any(|kind| tokens.is(at, kind)))
+            && tokens.find_top_level(0, "ON") == Some(index - 1)
+    };
     OBJECT_KEYWORDS.iter().any(|word| tokens.preceded_by(index, word))
         || index >= 2 && tokens.match_seq(index - 2, &["RENAME", "TO"])
+        || is_on_table()
 }
 
 /// The tokens of a statement that are this name.
@@ -178,4 +185,31 @@ fn column_in(table: &Arc<Object>, name: &str) -> Option<Target> {
 /// A name as it is compared: without quotes, in lower case.
 pub(crate) fn compared(name: &str) -> String {
     lexer::unquote(name).to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of a statement in places where only an object can be named.
+    #[track_caller]
+    fn check(sql: &str, expected: &[&str]) {
+        let tokens = Tokens::new(sql);
+        let found = (0..tokens.len()).filter(|index| is_object_place(&tokens, *index));
+        let found: Vec<_> = found.map(|index| tokens.text(index)).collect();
+        assert_eq!(found, expected, "{sql}");
+    }
+
+    #[test]
+    fn objects_are_named_behind_keywords_that_no_column_follows() {
+        check("SELECT a FROM t JOIN u ON v = w", &["t", "u"]);
+        check("CREATE UNIQUE INDEX i ON t (a)", &["i", "t"]);
+        check(
+            "CREATE TRIGGER g AFTER UPDATE OF a ON t BEGIN DELETE FROM u; SELECT 1 FROM v JOIN w ON x; END",
+            &["g", "OF", "t", "u", "v", "w"],
+        );
+        check("ALTER TABLE t RENAME COLUMN a TO b", &["t"]);
+        check("ALTER TABLE t RENAME TO u", &["t", "u"]);
+        check("CREATE TABLE c (x REFERENCES t (a))", &["c", "t"]);
+    }
 }

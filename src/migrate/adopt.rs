@@ -133,7 +133,7 @@ impl Migrator<'_, '_> {
             }
             (Detected::New, target @ AdoptTarget::Position(_)) => {
                 let version = self.version_point_at(self.requested_position(target));
-                return Err(PlanError::NewDatabase { version }.into());
+                return Err(PlanError::NewDatabase { scope, version }.into());
             }
             (Detected::Existing(_), target @ AdoptTarget::Position(_)) => {
                 self.requested_position(target)
@@ -149,7 +149,7 @@ impl Migrator<'_, '_> {
                 match detection.version(self.changelog()) {
                     Some(version) => self.position_of(&version),
                     None => {
-                        detection.resolve()?;
+                        detection.resolve(scope)?;
                         None
                     }
                 }

@@ -120,20 +120,22 @@ impl Detection {
 
     /// The position of the version that matches; otherwise the reason why only a person can decide
     /// which version the database has.
-    pub(crate) fn resolve(&self) -> Result<usize, PlanError> {
+    pub(crate) fn resolve(&self, scope: Scope) -> Result<usize, PlanError> {
         match self {
             Self::Match(index) => Ok(index.get()),
             Self::Ambiguous(Ambiguity { versions, statements }) => Err(PlanError::AmbiguousMatch {
+                scope,
                 versions: versions.clone(),
                 statements: statements.clone(),
             }),
             Self::Partial(partial) => Err(PlanError::PartialMatch {
+                scope,
                 found: partial.there.clone(),
                 missing: partial.missing.clone(),
                 proposal: partial.proposal.clone(),
                 failure: partial.failure.clone(),
             }),
-            Self::Unrelated => Err(PlanError::UnrelatedSchema),
+            Self::Unrelated => Err(PlanError::UnrelatedSchema { scope }),
         }
     }
 }

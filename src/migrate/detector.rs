@@ -17,6 +17,7 @@ use crate::migrate::imported_versions::{ImportedVersions, version_at};
 use crate::migrate::once::{Cache, once};
 use crate::migrate::replay::Replay;
 use crate::migrate::trial::{SafetyRules, TrialDocument, TrialError};
+use crate::plan::error::adopt_command;
 use crate::schema::difference::Difference;
 use crate::schema::ignored::IgnoredObjects;
 use crate::schema::{ObjectKey, Schema, compare};
@@ -334,8 +335,9 @@ impl<'c, 'a> Detector<'c, 'a> {
                 statements.filter(|statement| changes_rows(statement.sql.text())).collect();
             if !statements.is_empty() {
                 let highest = self.point(*highest);
+                let adopt = adopt_command(scope);
                 remarks.push(format!(
-                    "{highest} fits equally well, and the next upgrade runs {}; if that ran already, run `tatmig adopt --at {highest} --user NAME`",
+                    "{highest} fits equally well, and the next upgrade runs {}; if that ran already, run `{adopt} --at {highest}`",
                     self.list_statements(&statements).join(", ")
                 ));
             }

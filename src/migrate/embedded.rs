@@ -284,7 +284,7 @@ impl Changelog<'_> {
     fn is_unchanged_at_head(&self, scope: Scope, state: &HistoryState) -> bool {
         let HistoryState::Versioned(entry) = state else { return false };
         let head = self.head_position();
-        locate(self, state, || Err(PlanError::UnrelatedSchema))
+        locate(self, state, || Err(PlanError::UnrelatedSchema { scope }))
             == Ok(ChainPosition::AtVersion(head))
             && chain_matches(self, scope, entry, head)
     }

@@ -248,10 +248,10 @@ fn plan_kind(error: &PlanError) -> ErrorKind {
         PlanError::AmbiguousMatch { .. }
         | PlanError::PartialMatch { .. }
         | PlanError::VersionTable { .. }
-        | PlanError::UnrelatedSchema => ErrorKind::Unversioned,
+        | PlanError::UnrelatedSchema { .. } => ErrorKind::Unversioned,
         PlanError::SchemaMismatch { .. } => ErrorKind::Drift,
         PlanError::NoReverse { .. } => ErrorKind::NoReverse,
-        PlanError::EmptyDatabase | PlanError::NewDatabase { .. } => ErrorKind::Missing,
+        PlanError::EmptyDatabase { .. } | PlanError::NewDatabase { .. } => ErrorKind::Missing,
         PlanError::ChecksumMismatch { .. } => ErrorKind::Edited,
     }
 }

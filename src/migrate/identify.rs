@@ -43,10 +43,10 @@ pub(crate) struct Identified {
 
 impl Identified {
     /// The position of the version; otherwise the reason why only a person can decide it.
-    pub(crate) fn resolve(&self) -> Result<usize, PlanError> {
+    pub(crate) fn resolve(&self, scope: Scope) -> Result<usize, PlanError> {
         match &self.refusal {
             Some(refusal) => Err(refusal.clone()),
-            None => self.detection.resolve(),
+            None => self.detection.resolve(scope),
         }
     }
 }
@@ -269,7 +269,7 @@ impl Decision<'_, '_, '_> {
         versions.dedup();
         let problems =
             if problems.is_empty() { vec![Self::statements(identified)] } else { problems };
-        PlanError::VersionTable { tables: problems, schema, versions }
+        PlanError::VersionTable { scope: self.scope, tables: problems, schema, versions }
     }
 
     /// How a schema that matches no version compares with the version that the tables record.

@@ -176,9 +176,11 @@ fn locate_with(
     detected: Option<&Detected>,
 ) -> Result<ChainPosition, MigrateError> {
     let resolve_detection = || match detected {
-        None => Err(PlanError::UnrelatedSchema),
+        None => Err(PlanError::UnrelatedSchema { scope }),
         Some(Detected::New) => Ok(ChainPosition::Empty),
-        Some(Detected::Existing(identified)) => identified.resolve().map(ChainPosition::Detected),
+        Some(Detected::Existing(identified)) => {
+            identified.resolve(scope).map(ChainPosition::Detected)
+        }
     };
     let chain_position = locate(changelog, state, resolve_detection)?;
     if let (ChainPosition::AtVersion(position), HistoryState::Versioned(entry)) =

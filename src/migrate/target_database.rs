@@ -127,7 +127,7 @@ impl Migrator<'_, '_> {
             let state = database.history_state()?;
             let job = self.jobs().seed_job(target_database.scope, names, &state, &self.target());
             if state == HistoryState::Empty {
-                return Err(PlanError::EmptyDatabase.into());
+                return Err(PlanError::EmptyDatabase { scope: target_database.scope }.into());
             }
             Ok(database.apply(&job, &state)?)
         });

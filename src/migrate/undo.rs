@@ -6,6 +6,7 @@ use crate::document::tag::{Scope, VersionPair};
 use crate::migrate::redo::{AppliedDocument, AppliedSql, LastMigration};
 use crate::migrate::replay::Replay;
 use crate::migrate::reverse::unrestored;
+use crate::plan::error::adopt_command;
 use crate::plan::position::ChainPosition;
 use crate::plan::steps::plan_steps;
 use crate::plan::target::Target;
@@ -31,13 +32,16 @@ impl Undo<'_, '_> {
         let from = last.versions(changelog).from;
         let Some((_, document)) = self.applied else { return Some(problem) };
         let schema_of = |replay: &Replay<'_>| replay.schema_at(self.scope, last.position);
-        let adopt = if schema_of(&document.replay) == schema_of(self.replay) {
-            "the edit does not change the schema, so `tatmig adopt` accepts it without running anything"
+        let adopt = adopt_command(self.scope);
+        let acceptance = if schema_of(&document.replay) == schema_of(self.replay) {
+            format!(
+                "the edit does not change the schema, so `{adopt}` accepts it without running anything"
+            )
         } else {
-            "if the schema already has what the edited migration creates, run `tatmig adopt`"
+            format!("if the schema already has what the edited migration creates, run `{adopt}`")
         };
         Some(format!(
-            "{problem}. {adopt}; else undo it with the document as it was applied, for example from version control: `tatmig -f OLD.md downgrade --to {from}` for these databases, then `tatmig upgrade`"
+            "{problem}. {acceptance}; else undo it with the document as it was applied, for example from version control: `tatmig -f OLD.md downgrade --to {from}` for these databases, then `tatmig upgrade`"
         ))
     }
 

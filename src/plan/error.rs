@@ -2,7 +2,7 @@
 
 use semver::{BuildMetadata, Version};
 
-use crate::document::tag::VersionPoint;
+use crate::document::tag::{Scope, VersionPoint};
 
 /// Why a run refuses a database.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,16 +29,20 @@ pub enum PlanError {
         head: Version,
     },
     /// The database has no history, and its schema is that of several versions.
-    #[error("the database has no history, and its schema is that of {}: {}. Whether these statements ran does not show in the schema; {}", join_versions(.versions), list_statements(.statements), adopt_one_of(.versions))]
+    #[error("the database has no history, and its schema is that of {}: {}. Whether these statements ran does not show in the schema; {}", join_versions(.versions), list_statements(.statements), adopt_one_of(*.scope, .versions))]
     AmbiguousMatch {
+        /// Which database it is.
+        scope: Scope,
         /// The versions that match, lowest first.
         versions: Vec<VersionPoint>,
         /// The statements between the lowest and the highest of them, with their places.
         statements: Vec<String>,
     },
     /// The database has no history, and its schema is that of no version.
-    #[error("the database has no history, and its schema is that of no version: it has {}; {}. {}", .found.join(", "), missing_text(.proposal.as_ref(), .missing), proposal_text(.proposal.as_ref(), .failure.as_deref()))]
+    #[error("the database has no history, and its schema is that of no version: it has {}; {}. {}", .found.join(", "), missing_text(.proposal.as_ref(), .missing), proposal_text(*.scope, .proposal.as_ref(), .failure.as_deref()))]
     PartialMatch {
+        /// Which database it is.
+        scope: Scope,
         /// The tables of the document that exist in the database.
         found: Vec<String>,
         /// What is missing or different at the proposed version.
@@ -51,13 +55,19 @@ pub enum PlanError {
     },
     /// The database has no history, and none of its tables is in the document.
     #[error(
-        "the database has no history, and none of the document's tables exists in it; if it belongs to this fleet, run `tatmig adopt --at baseline`"
+        "the database has no history, and none of the document's tables exists in it; if it belongs to this fleet, run `{} --at baseline`",
+        adopt_command(*.scope)
     )]
-    UnrelatedSchema,
+    UnrelatedSchema {
+        /// Which database it is.
+        scope: Scope,
+    },
     /// The database has no history, and the version table of another tool does not decide its
     /// version, or contradicts its schema.
-    #[error("the database has no history, and {}", version_table_text(.tables, .schema, .versions))]
+    #[error("the database has no history, and {}", version_table_text(.tables, .schema, &adopt_one_of(*.scope, .versions)))]
     VersionTable {
+        /// Which database it is.
+        scope: Scope,
         /// What the tables record, or why they cannot decide.
         tables: Vec<String>,
         /// What the schema matches.
@@ -67,9 +77,12 @@ pub enum PlanError {
     },
     /// A version was to be recorded in a new database.
     #[error(
-        "the database is new, so it has nothing of {version}; run `tatmig upgrade`, which creates its tables"
+        "the database is new, so it has nothing of {version}; run `{}`, which creates its tables",
+        upgrade_command(*.scope)
     )]
     NewDatabase {
+        /// Which database it is.
+        scope: Scope,
         /// The version that was to be recorded.
         version: VersionPoint,
     },
@@ -86,8 +99,11 @@ pub enum PlanError {
         missing_tags: Vec<String>,
     },
     /// The database is empty.
-    #[error("the database is empty; run `tatmig upgrade` first")]
-    EmptyDatabase,
+    #[error("the database is empty; run `{}` first", upgrade_command(*.scope))]
+    EmptyDatabase {
+        /// Which database it is.
+        scope: Scope,
+    },
     /// Migrations were edited in the document after the database applied them.
     #[error("{}: {}", edited_text(.changed_migrations), list_changed(.changed_migrations))]
     ChecksumMismatch {
@@ -128,9 +144,29 @@ fn list_statements(statements: &[String]) -> String {
     format!("they differ by {}", statements.join(", "))
 }
 
-fn adopt_one_of(versions: &[VersionPoint]) -> String {
+/// The command that adopts a database of this scope. Without a selection it would adopt the system
+/// database alone.
+pub(crate) fn adopt_command(scope: Scope) -> &'static str {
+    match scope {
+        Scope::System => "tatmig adopt",
+        Scope::User => "tatmig adopt --user NAME",
+    }
+}
+
+fn upgrade_command(scope: Scope) -> &'static str {
+    match scope {
+        Scope::System => "tatmig upgrade",
+        Scope::User => "tatmig upgrade --user NAME",
+    }
+}
+
+fn adopt_one_of(scope: Scope, versions: &[VersionPoint]) -> String {
+    let command = adopt_command(scope);
+    if versions.is_empty() {
+        return format!("decide with `{command} --at VERSION`");
+    }
     let commands: Vec<String> =
-        versions.iter().map(|version| format!("`tatmig adopt --at {version}`")).collect();
+        versions.iter().map(|version| format!("`{command} --at {version}`")).collect();
     format!("run {}", commands.join(" or "))
 }
 
@@ -148,23 +184,20 @@ fn missing_text(proposal: Option<&VersionPoint>, missing: &[String]) -> String {
     }
 }
 
-fn proposal_text(proposal: Option<&VersionPoint>, failure: Option<&str>) -> String {
+fn proposal_text(scope: Scope, proposal: Option<&VersionPoint>, failure: Option<&str>) -> String {
+    let adopt = adopt_command(scope);
     match (proposal, failure) {
         (Some(proposal), _) => {
-            format!("`tatmig adopt` records {proposal} and accepts these differences")
+            format!("`{adopt}` records {proposal} and accepts these differences")
         }
         (None, Some(failure)) => format!(
-            "From no version does the rest of the document run on it ({failure}); change the database or the document, or decide with `tatmig adopt --at VERSION`"
+            "From no version does the rest of the document run on it ({failure}); change the database or the document, or decide with `{adopt} --at VERSION`"
         ),
-        (None, None) => "Decide with `tatmig adopt --at VERSION`".to_owned(),
+        (None, None) => format!("Decide with `{adopt} --at VERSION`"),
     }
 }
 
-fn version_table_text(tables: &[String], schema: &str, versions: &[VersionPoint]) -> String {
-    let choice = match versions {
-        [] => "decide with `tatmig adopt --at VERSION`".to_owned(),
-        versions => adopt_one_of(versions),
-    };
+fn version_table_text(tables: &[String], schema: &str, choice: &str) -> String {
     format!("{}; {schema}. Find out which version it has, and {choice}", tables.join("; "))
 }
 

@@ -46,6 +46,11 @@ pub enum MigrateError {
 }
 
 impl MigrateError {
+    /// Whether an interrupt ended the work, and nothing is wrong with the database.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Database(DatabaseError::Interrupted))
+    }
+
     /// Whether it is unknown if the database was changed. Only a libSQL server can leave this
     /// open: its response was lost, and the history cannot be read either.
     #[must_use]
@@ -246,7 +251,7 @@ impl Outcome {
     /// The outcome of an error. An interrupted database is skipped, not failed.
     pub(crate) fn from_error(version: Option<VersionPoint>, error: MigrateError) -> Self {
         match error {
-            MigrateError::Database(DatabaseError::Interrupted) => Self::Skipped,
+            error if error.is_interrupted() => Self::Skipped,
             error => Self::Failed { version, error: Box::new(error) },
         }
     }

@@ -137,7 +137,7 @@ mod tests {
     fn an_upgrade_continues_from_the_version_and_never_goes_down() {
         let text = document();
         let changelog = Changelog::parse(&text).unwrap();
-        let unrelated = || Err(PlanError::UnrelatedSchema);
+        let unrelated = || Err(PlanError::UnrelatedSchema { scope: Scope::User });
         let locate_at = |to: &str| locate(&changelog, &versioned_state(to), unrelated).unwrap();
         assert_eq!(
             plan_upgrade(&changelog, Scope::User, locate_at("2.0.0-rc.1"), 3),

@@ -57,6 +57,9 @@ impl Changelog<'_> {
 
 /// What to write in place of a text that is no version.
 fn version_hint(changelog: &Changelog<'_>, text: &str) -> String {
+    if text == "baseline" {
+        return "it is the state before every migration, and `tatmig downgrade --to baseline` leads to it".to_owned();
+    }
     let mut known: Vec<String> = changelog.versions().iter().map(ToString::to_string).collect();
     let corrected = suggest_version(text).filter(|corrected| known.contains(corrected));
     known.extend(["head", "baseline"].map(ToOwned::to_owned));

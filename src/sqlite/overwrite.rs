@@ -42,7 +42,7 @@ impl ExclusiveTarget {
         let info = preflight(database, Access::Overwrite).map_err(|error| match error {
             DatabaseError::NotADatabase { reason } => DatabaseError::NotADatabase {
                 reason: format!(
-                    "{reason}; SQLite cannot overwrite this file. Move it away and run the command again, which then creates the database"
+                    "{reason}; SQLite cannot overwrite this file. Move it away; `tatmig restore` then creates the database from a backup, and `tatmig init` an empty one"
                 ),
             },
             error => error,

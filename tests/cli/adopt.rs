@@ -25,8 +25,8 @@ fn a_version_is_detected_from_the_schema() {
         .status(0)
         .stdout_contains("ahead-by-hand   -         unversioned, its schema is that of 0.3.20\n")
         .stdout_contains("empty           -         new, pending 0.3.19, 0.3.20\n")
-        .stdout_contains("half-by-hand    -         unversioned, partial match: baseline is nearest, 9 tables found, 1 difference; `tatmig adopt` accepts them\n")
-        .stdout_contains("other-code      -         unversioned, partial match: baseline is nearest, 8 tables found, 5 differences; `tatmig adopt` accepts them\n")
+        .stdout_contains("half-by-hand    -         unversioned, partial match: baseline is nearest, 9 tables found, 1 difference; `adopt` accepts them\n")
+        .stdout_contains("other-code      -         unversioned, partial match: baseline is nearest, 8 tables found, 5 differences; `adopt` accepts them\n")
         .stdout_contains(
             "own-migrations  -         unversioned, its schema is that of 0.3.19, pending 0.3.20\n",
         )
@@ -67,9 +67,9 @@ fn an_upgrade_adopts_matching_databases_and_refuses_others() {
         .stdout_contains("ahead-by-hand: at 0.3.20 (adopted at 0.3.20, since its schema is that of this version)\n")
         .stderr_contains("column `conversations.compact_summary` is not expected (TEXT)")
         .stderr_contains("table `short_term_storage` is missing")
-        .stderr_contains("`tatmig adopt` records baseline and accepts these differences")
+        .stderr_contains("`tatmig adopt --user NAME` records baseline and accepts these differences")
         .stderr_contains("none of the document's tables exists in it")
-        .stderr_contains("`tatmig adopt --at baseline`");
+        .stderr_contains("`tatmig adopt --user NAME --at baseline`");
     assert_eq!(refused.map(|name| fleet.database(name).dump()), before);
     let history =
         fleet.database("own-migrations").rows("SELECT event, to_version FROM _tatmig_migrations");

@@ -70,11 +70,9 @@ fn versions_that_differ_only_by_rows_are_ambiguous() {
         .unwrap()
         + 1;
     let statement = format!("`UPDATE p SET amount = amount * 100` (MIGRATIONS.md:{line})");
-    fleet
-        .run_without_changes(["status"])
-        .status(0)
-        .stdout_contains(&statement)
-        .stdout_contains("`tatmig adopt --at 1.0.0` or `tatmig adopt --at 1.1.0`");
+    fleet.run_without_changes(["status"]).status(0).stdout_contains(&statement).stdout_contains(
+        "`tatmig adopt --user NAME --at 1.0.0` or `tatmig adopt --user NAME --at 1.1.0`",
+    );
     let status = fleet.run(["status", "--json"]).status(0).json();
     assert_eq!(
         status["databases"][0]["detected"],
@@ -205,7 +203,7 @@ fn a_column_that_differs_in_the_only_table_is_a_partial_match() {
         .status(1)
         .stderr_contains("it has table `notes`")
         .stderr_contains(difference)
-        .stderr_contains("`tatmig adopt`");
+        .stderr_contains("`tatmig adopt --user NAME`");
     let status = fleet.run(["status", "--json"]).status(0).json();
     let detected = &status["databases"][0]["detected"];
     assert_eq!(detected["match"], "partial");

@@ -49,6 +49,27 @@ fn what_an_upgrade_would_fail_at_is_named() {
     fleet.run_without_changes(["doctor"]).status(1).stdout_contains("failed  document: ");
 }
 
+#[test]
+fn a_database_without_a_history_passes_only_if_an_upgrade_accepts_it() {
+    let fleet = Fleet::from_blocks(NOTES).system("").upgrade_to("1.2.0");
+    let fleet = fleet.user("ann", "CREATE TABLE notes (own)").user("bob", "CREATE TABLE other (a)");
+    fleet.run_without_changes(["upgrade", "--all-users"]).status(1);
+    fleet
+        .run_without_changes(["doctor"])
+        .status(1)
+        .stdout_contains("failed  versions: `ann`: the database has no history")
+        .stdout_contains("failed  versions: `bob`: the database has no history")
+        .stdout_lacks("nothing is pending")
+        .stdout_contains("2 checks failed; an upgrade would not succeed");
+    let matching = Fleet::from_blocks(&[("user:baseline→1.0.0", "CREATE TABLE notes (a);")]);
+    let matching = matching.user("ann", "CREATE TABLE notes (a)");
+    matching
+        .run_without_changes(["doctor"])
+        .status(0)
+        .stdout_contains("note    versions: without a history: `ann`");
+    matching.run(["upgrade", "--all-users"]).status(0);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_database_that_another_process_has_open_is_named() {

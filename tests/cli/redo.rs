@@ -155,7 +155,7 @@ fn a_migration_without_a_reverse_block_is_refused_with_what_to_do() {
         .run_without_changes(["redo", "--user", "ann"])
         .status(2)
         .stderr_contains("`ann`: `1.0.0 → 1.1.0` was applied without a user reverse block")
-        .stderr_contains("run `tatmig adopt`")
+        .stderr_contains("run `tatmig adopt --user NAME`")
         .stderr_contains("`tatmig -f OLD.md downgrade --to 1.0.0`");
     // A reverse block that was added with the edit counts if it undoes what was applied.
     let with_default = "ALTER TABLE notes ADD COLUMN colour TEXT DEFAULT 'red';";
@@ -191,11 +191,11 @@ fn the_help_names_adopt_where_the_edit_leaves_the_schema_as_it_is() {
     fleet
         .run_without_changes(["redo", "--user", "ann", "--dry-run"])
         .status(0)
-        .stderr("the edit of `1.0.0 → 1.1.0` does not change the schema of `ann`; `tatmig adopt` would accept it without running anything\n");
+        .stderr("the edit of `1.0.0 → 1.1.0` does not change the schema of `ann`; `adopt` would accept it without running anything\n");
     fleet
         .run(["upgrade", "--all-users"])
         .status(1)
-        .stderr_contains("in development, `tatmig redo` undoes the last migration and applies it as it is now; if the schema already matches, run `tatmig adopt`");
+        .stderr_contains("in development, `redo` undoes the last migration and applies it as it is now; if the schema already matches, `adopt` accepts the edit");
     fleet.run(["adopt", "--user", "ann"]).status(0);
     fleet
         .run(["redo", "--all-users", "--no-backup"])
@@ -247,7 +247,7 @@ fn databases_below_the_version_and_without_a_history_are_left_unchanged() {
         .run(["redo", "--all-users", "--no-backup"])
         .status(1)
         .stdout_contains("5 users: 3 redone at 1.1.0, 1 below 1.1.0, 1 failed")
-        .stderr_contains("`own` (own_longterm.db): the database has no history, so its last migration is not known; run `tatmig adopt` first");
+        .stderr_contains("`own` (own_longterm.db): the database has no history, so its last migration is not known; run `tatmig adopt --user NAME` first");
     assert_eq!(fleet.database("own").dump(), before);
     assert!(fleet.database("new").tables().is_empty());
 }
@@ -283,7 +283,17 @@ fn the_baseline_is_redone_if_it_is_the_last_migration() {
 #[test]
 fn no_known_version_is_wrong_usage() {
     let fleet = Fleet::from_blocks(BASELINE).system("").user("ann", "");
-    fleet.run_without_changes(["redo", "--all-users"]).status(2).stderr_contains(
-        "none of the selected databases is at a known version, so no migration can be redone",
-    );
+    for command in [&["redo"] as &[&str], &["downgrade", "-1"]] {
+        let run = fleet.run_without_changes([command, &["--all-users"]].concat());
+        run.status(2)
+            .stderr_contains("no migration can be undone: `system`, `ann`: the database is new");
+    }
+    let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT);")])
+        .user("ann", "CREATE TABLE own (a)");
+    for command in [&["redo"] as &[&str], &["downgrade", "-1"]] {
+        let run = fleet.run_without_changes(command);
+        run.status(2).stderr_contains("no database is selected, so no migration can be undone; select user databases with `--all-users` or `--user NAME`");
+        let run = fleet.run_without_changes([command, &["--user", "ann"]].concat());
+        run.status(2).stderr_contains("no migration can be undone: `ann`: ");
+    }
 }

@@ -45,6 +45,7 @@ fn a_rehearsal_finds_failures_that_depend_on_rows() {
     let run = fleet.run_without_changes(["upgrade", "--all-users", "--rehearse"]);
     run.status(1)
         .stdout_contains("30 users: 29 rehearsed up to 1.2.0 and rolled back, 1 failed\n")
+        .stdout_contains("1 database failed; a rehearsal changes no database. Fix the cause and run the command again\n")
         .stderr_contains("`u007` (u007_longterm.db): UNIQUE constraint failed: notes.body")
         .stderr_contains("MIGRATIONS.md:21:");
     let json = fleet.run_without_changes(["upgrade", "--all-users", "--rehearse", "--json"]);

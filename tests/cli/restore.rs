@@ -115,7 +115,11 @@ fn a_missing_backup_or_copy_is_reported() {
     none.status(2).stderr_contains("no backups exist; create one with `tatmig backup`");
     let id = create_backup(&fleet, &["--user", "ann"]);
     let bob = fleet.run_without_changes(["restore", &id, "--user", "bob"]);
-    bob.status(2).stderr_contains("has no copy of `bob`");
+    bob.status(2).stderr_contains("has no copy of `bob`; no backup has one");
+    let whole = create_backup(&fleet, &["--all-users"]);
+    let bob = fleet.run_without_changes(["restore", &id, "--user", "bob"]);
+    bob.status(2).stderr_contains(&format!("the newest backup with such a copy is `{whole}`"));
+    fleet.run(["restore", &whole, "--user", "bob"]).status(0);
     for wrong in ["20200101T000000Z", "../x", "", "/"] {
         fleet
             .run_without_changes(["restore", wrong])
@@ -251,8 +255,14 @@ fn a_damaged_database_is_replaced() {
     fleet
         .run_without_changing(&path, ["restore", &id, "--user", "ann", "--no-backup"])
         .status(1)
-        .stderr_contains("Move it away and run the command again");
+        .stderr_contains("Move it away; `tatmig restore` then creates the database");
+    fleet
+        .run_without_changing(&path, ["reset", "--user", "ann", "--yes", "--no-backup"])
+        .status(1)
+        .stderr_contains("and `tatmig init` an empty one");
     fs::remove_file(&path).unwrap();
+    let copy = fleet.copy();
+    copy.run(["init", "--user", "ann"]).status(0);
     fleet.run(["restore", &id, "--user", "ann"]).status(0);
     assert_eq!(fleet.database("ann").dump(), expected);
 }

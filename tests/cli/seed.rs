@@ -38,13 +38,31 @@ fn an_upgrade_runs_no_seeds() {
 }
 
 #[test]
+fn several_users_are_counted_and_listed_with_verbose() {
+    let fleet = fleet();
+    fleet
+        .run(["seed", "sample", "--all-users"])
+        .status(0)
+        .stdout("system: seeded\n2 users: 2 seeded\n");
+    let fleet = Fleet::from_blocks(&[
+        ("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT);"),
+        ("user:seed:sample", "INSERT INTO notes VALUES ('tea');"),
+    ]);
+    let fleet = fleet.user("ann", "").user("bob", "").upgrade_to("1.0.0");
+    fleet
+        .run(["seed", "sample", "--all-users", "-v"])
+        .status(0)
+        .stdout("ann: seeded\nbob: seeded\n2 users: 2 seeded\n");
+}
+
+#[test]
 fn a_failing_seed_leaves_no_row() {
     let fleet = fleet();
     let before = fleet.database("ann").dump();
     fleet
         .run(["seed", "twice", "--all-users"])
         .status(1)
-        .stdout("ann: failed\nbob: failed\n")
+        .stdout("2 users: 2 failed\n")
         .stderr_contains("2 databases (`ann`, `bob`): UNIQUE constraint failed");
     assert_eq!(fleet.database("ann").dump(), before);
 }

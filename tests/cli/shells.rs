@@ -111,6 +111,10 @@ fn assert_complete(fleet: &Fleet, words: &[&str], expected: &[&str]) {
 fn shells_complete_commands_flags_and_values_of_flags() {
     let fleet = fleet();
     assert_complete(&fleet, &["tatmig", "upg"], &["upgrade"]);
+    // Another name of a command is completed only if nothing else begins so.
+    assert_complete(&fleet, &["tatmig", "u"], &["upgrade"]);
+    assert_complete(&fleet, &["tatmig", "do"], &["downgrade", "doctor"]);
+    assert_complete(&fleet, &["tatmig", "roll"], &["rollback"]);
     assert_complete(&fleet, &["tatmig", "upgrade", "--all-u"], &["--all-users"]);
     assert_complete(&fleet, &["tatmig", "init", "--journal-mode", "w"], &["wal"]);
     assert_complete(&fleet, &["tatmig", "completions", "po"], &["powershell"]);

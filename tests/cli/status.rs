@@ -16,7 +16,7 @@ MIGRATIONS.md: head is 1.2.0
 system  1.2.0     current
 ann     1.2.0     current
 bob     -         new, pending 1.0.0, 1.1.0, 1.2.0
-old     -         unversioned, unrelated: the database has no history, and none of the document's tables exists in it; if it belongs to this fleet, run `tatmig adopt --at baseline`
+old     -         unversioned, unrelated: the database has no history, and none of the document's tables exists in it; if it belongs to this fleet, run `tatmig adopt --user NAME --at baseline`
 
 "#]];
     for name in ["status", "info", "current"] {

@@ -45,7 +45,7 @@ fn results_are_colored_on_a_terminal_and_equal_elsewhere_byte_for_byte() {
         (&["reset", "--user", "bob", "--yes", "--no-backup"], &[GREEN]),
         (&["lint"], &[YELLOW, DIM]),
         (&["test"], &[GREEN, DIM]),
-        (&["doctor"], &[GREEN, YELLOW, DIM]),
+        (&["doctor"], &[GREEN, RED, DIM]),
         (&["history"], &[]),
         (&["schema"], &[]),
         (&["query", "SELECT 1 AS one", "--system"], &[]),
@@ -163,6 +163,37 @@ fn an_endless_query_shows_its_stage_and_ctrl_c_ends_it_with_one_line() {
         assert_eq!(ended.status, Some(130));
         assert!(last_line(&ended.text).contains("no database was changed"), "{:?}", ended.text);
     }
+}
+
+#[test]
+fn ctrl_c_ends_a_command_that_waits_for_input() {
+    let fleet = fleet();
+    let before = fleet.snapshot();
+    for arguments in [
+        &["reset", "--all-users"] as &[&str],
+        &["query", "-"],
+        &["import", "-", "--from", "dbmate", "-f", "new.md"],
+    ] {
+        let mut command = fleet.command(arguments);
+        command.stdout(Stdio::null());
+        let mut run = OnTerminal::start(command, Streams::InputAndErrors);
+        if arguments[0] == "reset" {
+            wait_until("the question is shown", || run.text().contains("Continue?"));
+        } else {
+            // Nothing is shown before the input.
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        kill_process(Pid::from_child(&run.child), Signal::INT).unwrap();
+        wait_until("it ends", || run.child.try_wait().unwrap().is_some());
+        let ended = run.wait();
+        assert_eq!(ended.status, Some(130), "{arguments:?}: {:?}", ended.text);
+        assert!(
+            last_line(&without_colors(&ended.text)).starts_with("interrupted; no database"),
+            "{arguments:?}: {:?}",
+            ended.text
+        );
+    }
+    before.assert_same(&fleet.snapshot());
 }
 
 #[test]

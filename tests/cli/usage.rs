@@ -132,6 +132,27 @@ fn a_word_that_no_command_takes_is_answered_in_plain_words() {
     let fleet = Fleet::from_blocks(NOTES);
     for (arguments, message, tip) in [
         (&["upgrde"] as &[&str], "unknown command `upgrde`", "did you mean `upgrade`?"),
+        (
+            &["--all-users", "upgrade"],
+            "unknown option `--all-users`",
+            "write it after the command: `tatmig upgrade --all-users`",
+        ),
+        (
+            &["upgrade", "--to", "baseline"],
+            "`baseline` is not a version",
+            "`tatmig downgrade --to baseline` leads to it",
+        ),
+        (&["redo", "--max", "x"], "invalid value `x`", "must be a whole number of 0 or more"),
+        (
+            &["backup", "prune", "--keep", "-2"],
+            "unknown option `-2`",
+            "`tatmig backup prune --help` lists the options",
+        ),
+        (
+            &["backup", "prune", "--keep", "x"],
+            "invalid value `x`",
+            "must be a whole number of 0 or more",
+        ),
         (&["xyzzy"], "unknown command `xyzzy`", "`tatmig --help` lists the commands"),
         (&["create"], "unknown command `create`", "`tatmig init --user NAME` creates"),
         (&["backup", "prun"], "unknown command `prun`", "did you mean `prune`?"),
@@ -377,10 +398,13 @@ fn no_message_has_the_numbers_and_words_of_a_library() {
         &["import", "missing"],
         &["new", "1.3.0", "-m", "x", "--from-db", "missing.db"],
         &["backup", "--backups-dir", "file"],
+        &["status", "--report", "missing/r.html"],
+        &["status", "--metrics", "missing/m.prom"],
+        &["import", "-", "--from", "dbmate", "-f", "missing/m.md"],
     ] {
         let run = fleet.run(arguments);
         assert!(run.has_status(&[1, 2]), "{}", run.describe());
-        run.stderr_lacks("os error");
+        run.stderr_lacks("os error").stderr_lacks(".tatmig-");
         let json = fleet.run([arguments, &["--json"]].concat()).json();
         assert!(!json.to_string().contains("os error"), "{json}");
     }

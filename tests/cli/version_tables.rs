@@ -293,7 +293,11 @@ fn each_tools_table_is_held_against_the_schema() {
     for tool in TOOLS {
         let fleet = tool.fleet(4, 3);
         let table = format!("`{}` records ", tool.table);
-        let texts = [&table, "up to 1.2.0; the schema matches 1.3.0", "`tatmig adopt --at 1.2.0`"];
+        let texts = [
+            &table,
+            "up to 1.2.0; the schema matches 1.3.0",
+            "`tatmig adopt --user NAME --at 1.2.0`",
+        ];
         assert_refused(&fleet, &texts);
         // A table without a row records nothing.
         let fleet = tool.fleet(4, 0);
@@ -552,7 +556,10 @@ fn a_database_with_drift_is_adopted_where_the_table_is_as_near_as_any_version() 
     let table = |count: usize| format!("{drift}{}", GOOSE.table(&GOOSE.keys[..count]));
     let fleet = GOOSE.fleet_with(4, &table(4));
     // `upgrade` leaves drift to a person.
-    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("`tatmig adopt` records 1.3.0");
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(1)
+        .stderr_contains("`tatmig adopt --user NAME` records 1.3.0");
     fleet
         .run(["adopt", "--all-users"])
         .status(0)

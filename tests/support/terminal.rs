@@ -20,6 +20,7 @@ pub(crate) struct OnTerminal {
 pub(crate) enum Streams {
     Output,
     Errors,
+    InputAndErrors,
     All,
 }
 
@@ -31,7 +32,10 @@ impl OnTerminal {
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
         let terminal = || Stdio::from(File::options().read(true).write(true).open(&name).unwrap());
-        if streams != Streams::Errors {
+        if streams == Streams::InputAndErrors {
+            command.stdin(terminal());
+        }
+        if matches!(streams, Streams::Output | Streams::All) {
             command.stdout(terminal());
         }
         if streams != Streams::Output {

@@ -66,7 +66,7 @@ fn render_groups(command: &Command) -> String {
         for subcommand in subcommands {
             let name = subcommand.get_name();
             let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
-            let aliases: Vec<&str> = subcommand.get_visible_aliases().collect();
+            let aliases: Vec<&str> = subcommand.get_all_aliases().collect();
             let _ = write!(list, "  {literal}{name:width$}{literal:#}  {about}");
             if !aliases.is_empty() {
                 let _ = write!(list, " [aliases: {}]", aliases.join(", "));

@@ -79,7 +79,7 @@ pub(crate) enum Command {
     ///
     /// Each database is migrated in one transaction, or left unchanged. If a user database fails,
     /// the others continue; fix the cause and run the command again.
-    #[command(visible_aliases = ["up", "migrate"], after_help = "\
+    #[command(aliases = ["up", "migrate"], after_help = "\
 Examples:
   tatmig upgrade --all-users                 migrate everything to the latest version
   tatmig upgrade --user ann --user bob       the system database and two users
@@ -100,7 +100,7 @@ Examples:
     /// The tag of a reverse block names the higher version first: `-- [user:0.3.20→0.3.19:start]`.
     /// All missing reverse blocks are reported before any database is changed. Databases are backed
     /// up first unless --no-backup is given.
-    #[command(visible_aliases = ["down", "rollback"], after_help = "\
+    #[command(aliases = ["down", "rollback"], after_help = "\
 Examples:
   tatmig downgrade --to 0.3.19 --all-users   everything down to 0.3.19
   tatmig downgrade -1 --all-users            one migration down from the highest version found
@@ -127,7 +127,7 @@ Examples:
     ///
     /// Up to 30 databases are listed; beyond that, counts are shown, and only those databases that
     /// differ from the most common state.
-    #[command(visible_aliases = ["info", "current"], after_help = "\
+    #[command(aliases = ["info", "current"], after_help = "\
 Examples:
   tatmig status                  versions and pending migrations
   tatmig status -v               list every database

@@ -9,7 +9,7 @@ use tatmig::lint::SqliteVersion;
 use crate::cli::args::copy::CopyArgs;
 use crate::cli::args::report_files::ReportArgs;
 use crate::cli::args::selection::SelectionArgs;
-use crate::cli::value_parsers::{parse_count, parse_negative_steps};
+use crate::cli::value_parsers::{parse_count, parse_negative_steps, parse_number};
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
@@ -204,7 +204,7 @@ pub(crate) struct RedoArgs {
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
     /// Refuse if the migration would be redone on more than N databases, unless `--yes` is given
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = parse_number)]
     pub(crate) max: usize,
     /// Redo it on any number of databases
     #[arg(short, long)]
@@ -223,7 +223,7 @@ pub(crate) enum BackupAction {
     /// Remove old backups, but never the only copy of a database at some version
     Prune {
         /// Number of newest backups to keep
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = parse_number)]
         keep: usize,
     },
 }

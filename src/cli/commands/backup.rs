@@ -96,8 +96,11 @@ pub(crate) fn restore_backup(
         .map(|database| format!("`{}`", database.display_name()))
         .collect();
     if !missing.is_empty() {
-        let (id, users) = (backup.id, missing.join(", "));
-        bail!(BackupError::NoCopyOfUser { id, users });
+        let mut newest_first = backup_dir(context).list()?.into_iter().rev().flatten();
+        let other = newest_first
+            .find(|other| databases.iter().all(|database| other.entry_for(database).is_some()));
+        let (id, users, other) = (backup.id, missing.join(", "), other.map(|other| other.id));
+        bail!(BackupError::NoCopyOfUser { id, users, other });
     }
     let options = context.run_options();
     let progress = context.report.progress(Stage::CheckingCopies, None);

@@ -13,6 +13,7 @@ use tatmig::migrate::{DetectionOptions, Migrator, Replay};
 use tatmig::{Changelog, Diagnostic, Rule, Scope, Severity};
 
 use crate::cli::document_file::DocumentFile;
+use crate::cli::input;
 use crate::cli::report::Report;
 use crate::cli::report::exit_status::EXIT_INVALID_INPUT;
 use crate::cli::report::progress::Stage;
@@ -204,6 +205,17 @@ impl CommandContext<'_> {
                 Err(DatabaseError::from(error)).context("the document cannot be run in memory")
             }
         }
+    }
+
+    /// All of standard input.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or a signal ended the command.
+    pub(crate) fn read_standard_input(&self) -> anyhow::Result<Vec<u8>> {
+        let bytes = input::read_to_end(self.signals).context("standard input cannot be read")?;
+        // The signal decides the exit status.
+        bytes.ok_or_else(|| anyhow::anyhow!(AlreadyReported(EXIT_INVALID_INPUT)))
     }
 
     /// Runs the document in memory, for commands that work without a replay. `None` if the

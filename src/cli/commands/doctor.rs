@@ -6,12 +6,13 @@ use std::path::Path;
 use tatmig::fleet::{
     FileHealth, Fleet, NearMisses, Selection, can_create_files, free_space, worker_count,
 };
-use tatmig::migrate::{Replay, StatusQuery};
+use tatmig::migrate::Replay;
 use tatmig::plan::MigrateError;
 use tatmig::text::{escape_for_display, list_names};
 use tatmig::{Changelog, DatabaseState, Severity};
 
 use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::inspect::read_statuses;
 use crate::cli::document_file::DocumentFile;
 use crate::cli::report::format::{error_chain, format_size, plural};
 use crate::cli::report::progress::Stage;
@@ -129,33 +130,36 @@ fn check_versions(
     fleet: &Fleet,
     checks: &mut Vec<Check>,
 ) {
-    let query = StatusQuery {
-        changelog,
-        detector: None,
-        target: changelog.head_index(),
-        ahead: context.settings.policy(None).ahead,
-    };
-    let count = fleet.databases().count();
-    let progress = context.report.progress(Stage::ReadingVersions, Some(count));
-    let statuses = fleet.statuses_at(query, &context.run_options(), &mut || progress.inc());
-    drop(progress);
+    let statuses = read_statuses(context, changelog, fleet);
     let mut refused: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let (mut pending, mut unversioned) = (0, Vec::new());
     for (database, status) in fleet.databases().zip(statuses) {
         let Some(status) = status else { continue };
-        match (status.state, status.error) {
-            (DatabaseState::Unversioned, _) => unversioned.push(database.display_name()),
-            (_, Some(error)) => {
+        // Without a document that runs, the version of a schema is not known, and neither is
+        // whether an upgrade would refuse it.
+        let is_undetected =
+            status.state == DatabaseState::Unversioned && status.detection.is_none();
+        match status.error {
+            Some(error) if !is_undetected => {
                 refused.entry(error.to_string()).or_default().push(database.display_name());
             }
-            (_, None) => pending += usize::from(!status.steps.is_empty()),
+            _ => {
+                pending += usize::from(!status.steps.is_empty());
+                if status.state == DatabaseState::Unversioned {
+                    unversioned.push(database.display_name());
+                }
+            }
         }
     }
     let head = changelog.head();
-    checks.push(match pending {
-        0 => ok("versions", format!("nothing is pending up to {head}")),
-        count => ok("versions", format!("{} below {head}", plural(count, "database"))),
-    });
+    match pending {
+        // What is pending in a database that is refused is not known.
+        0 if !refused.is_empty() => {}
+        0 => checks.push(ok("versions", format!("nothing is pending up to {head}"))),
+        count => {
+            checks.push(ok("versions", format!("{} below {head}", plural(count, "database"))));
+        }
+    }
     if !unversioned.is_empty() {
         let detail = format!(
             "without a history: {}; `tatmig status` shows the detected version",

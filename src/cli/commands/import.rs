@@ -1,9 +1,8 @@
 //! Runs `import`: writes the document from the migrations of another tool, after a run in memory.
 
-use std::io::Read as _;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use tatmig::Source;
 use tatmig::document::MigrationTool;
 use tatmig::import::{self, Candidate, ImportError, ImportOptions, SourceTree};
@@ -25,7 +24,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &ImportArgs) -> anyhow::Res
         );
     }
     let first_version = parse_version(&args.version_from)?;
-    let tree = read_tree(&args.path)?;
+    let tree = read_tree(context, &args.path)?;
     let Candidate { tool, reason } = choose_tool(&tree, args.tool())?;
     let mut lint_options = LintOptions::default();
     lint_options.backend = context.backend();
@@ -56,13 +55,11 @@ pub(crate) fn run(context: CommandContext<'_>, args: &ImportArgs) -> anyhow::Res
     Ok(context.report.emit(&ImportView::new(&source, &import, &options, &reason)))
 }
 
-fn read_tree(path: &Path) -> anyhow::Result<SourceTree> {
+fn read_tree(context: CommandContext<'_>, path: &Path) -> anyhow::Result<SourceTree> {
     if path.as_os_str() != "-" {
         return Ok(SourceTree::read(path)?);
     }
-    let mut bytes = Vec::new();
-    std::io::stdin().read_to_end(&mut bytes).context("standard input cannot be read")?;
-    Ok(SourceTree::from_bytes("standard input", bytes))
+    Ok(SourceTree::from_bytes("standard input", context.read_standard_input()?))
 }
 
 /// The tool that was named, or the one that the files belong to, with what speaks for it.

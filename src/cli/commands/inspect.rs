@@ -42,7 +42,7 @@ pub(crate) fn show_status(context: CommandContext<'_>, args: &StatusArgs) -> any
 
 /// The status of every database. The document is replayed only if one has no history, since
 /// detection alone needs the schemas of the document.
-fn read_statuses(
+pub(crate) fn read_statuses(
     context: CommandContext<'_>,
     changelog: &Changelog<'_>,
     fleet: &Fleet,
@@ -117,8 +117,6 @@ pub(crate) fn verify_fleet(context: CommandContext<'_>, args: &VerifyArgs) -> an
     let progress = context.report.progress(Stage::Verifying, Some(fleet.databases().count()));
     let results = fleet.verify(&migrator, &context.run_options(), &mut || progress.inc());
     drop(progress);
-    let pairs = fleet.databases().zip(&results);
-    let results = pairs.filter_map(|(database, result)| Some((database, result.as_ref()?)));
-    let view = VerifyView::new(&document.name, results, &fleet.notices);
+    let view = VerifyView::new(&document.name, &fleet, &results);
     Ok(context.report.emit_with_document(&view, &changelog, Some(&replay)))
 }

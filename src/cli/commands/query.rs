@@ -1,9 +1,9 @@
 //! Runs `query`: one statement that reads, on the selected databases. No byte of them changes.
 
-use std::io::{IsTerminal as _, Read as _};
+use std::io::IsTerminal as _;
 use std::sync::atomic::Ordering;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use tatmig::fleet::{QueryError, ReadQuery};
 use tatmig::{Diagnostic, Rule, Source};
 
@@ -16,7 +16,7 @@ use crate::cli::report::query_output::{OutputOptions, QueryOutput};
 use crate::cli::report::views::query::QueryView;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &QueryArgs) -> anyhow::Result<u8> {
-    let sql = read_sql(&args.sql)?;
+    let sql = read_sql(context, &args.sql)?;
     let source = Source::new("SQL", &sql);
     let query = parse_query(context, &source, &sql)?;
     let selection = args.selection.resolve(DefaultSelection::Everything)?;
@@ -55,13 +55,11 @@ pub(crate) fn run(context: CommandContext<'_>, args: &QueryArgs) -> anyhow::Resu
 }
 
 /// The SQL of the argument, or of standard input for `-`.
-fn read_sql(argument: &str) -> anyhow::Result<String> {
+fn read_sql(context: CommandContext<'_>, argument: &str) -> anyhow::Result<String> {
     if argument != "-" {
         return Ok(argument.to_owned());
     }
-    let mut bytes = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
-    let text = String::from_utf8(bytes);
+    let text = String::from_utf8(context.read_standard_input()?);
     text.map_err(|_| anyhow::anyhow!("the SQL on standard input is not UTF-8; save it as UTF-8"))
 }
 

@@ -106,7 +106,7 @@ fn note_edits(
     let names = plan.names_with_same_schema();
     if !names.is_empty() {
         context.report.print_note(format!(
-            "the edit of `{migration}` does not change the schema of {}; `tatmig adopt` would accept it without running anything",
+            "the edit of `{migration}` does not change the schema of {}; `adopt` would accept it without running anything",
             list_names(&names)
         ));
     }

@@ -7,10 +7,11 @@ use tatmig::fleet::TargetDatabase;
 use crate::cli::args::copy::CopyRule;
 use crate::cli::args::options::ResetArgs;
 use crate::cli::args::selection::DefaultSelection;
-use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::context::{AlreadyReported, CommandContext};
 use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::back_up;
-use crate::cli::report::confirm::confirm_reset;
+use crate::cli::report::confirm::{Confirmation, confirm_reset};
+use crate::cli::report::exit_status::EXIT_INVALID_INPUT;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
 
@@ -28,8 +29,9 @@ pub(crate) fn run(context: CommandContext<'_>, args: &ResetArgs) -> anyhow::Resu
     }
     let replay = context.replay(&changelog, changelog.head_index())?;
     let migrator = context.migrator(&changelog, &replay, changelog.head_index());
-    if !args.yes {
-        confirm_reset(&fleet)?;
+    if !args.yes && confirm_reset(&fleet, context.signals)? == Confirmation::Interrupted {
+        // The signal decides the exit status.
+        bail!(AlreadyReported(EXIT_INVALID_INPUT));
     }
     let options = context.run_options();
     let mut databases: Vec<TargetDatabase> = fleet.databases().cloned().collect();

@@ -12,7 +12,7 @@ use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::write_document;
 use crate::cli::document_file::DocumentFile;
 use crate::cli::report::views::schema::{SchemaCheckView, SchemaUpdateView, SchemaView};
-use crate::cli::value_parsers::parse_version;
+use crate::cli::value_parsers::parse_version_or_head;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &SchemaArgs) -> anyhow::Result<u8> {
     let document = context.read_document()?;
@@ -21,10 +21,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &SchemaArgs) -> anyhow::Res
     if action != SchemaAction::Print {
         return write_or_check_sections(context, &document, &changelog, action);
     }
-    let requested_version = match &args.at {
-        Some(version) => Some(parse_version(version)?),
-        None => None,
-    };
+    let requested_version = parse_version_or_head(args.at.as_deref())?;
     let scope = args.scope.map(Scope::from);
     let schemas = schemas_at(context, &changelog, scope, requested_version.as_ref())?;
     let version = requested_version.as_ref().unwrap_or(changelog.head());

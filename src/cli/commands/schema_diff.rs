@@ -19,7 +19,7 @@ use crate::cli::commands::new_from_db::{infer_scope, quoted_path};
 use crate::cli::commands::schema::schemas_at;
 use crate::cli::document_file::DocumentFile;
 use crate::cli::report::views::schema_diff::{SchemaDiffView, ScopeDiff};
-use crate::cli::value_parsers::parse_version;
+use crate::cli::value_parsers::{parse_version, parse_version_or_head};
 
 /// The two sides of a comparison.
 struct Sides {
@@ -41,7 +41,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &SchemaArgs) -> anyhow::Res
     let document = context.read_document()?;
     let changelog = &context.parse_changelog(&document)?;
     let comparison = Comparison { context, changelog, scope: args.scope.map(Scope::from) };
-    let at = args.at.as_deref().map(parse_version).transpose()?;
+    let at = parse_version_or_head(args.at.as_deref())?;
     let sides = match (&args.diff, &args.diff_user) {
         (Some(spec), _) => match parse_versions(spec)? {
             Some(_) if at.is_some() => {

@@ -3,12 +3,16 @@
 //! stays and the command fails.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use tatmig::fleet::read_regular_file;
 
 use crate::cli::document_file::DocumentFile;
+use crate::cli::temporary_file::temporary_file_beside;
+
+/// A part of the names of temporary files.
+const FILE_KIND: &str = "document";
 
 /// Replaces the text that was read with a new one. Owner, group and permissions stay.
 ///
@@ -41,8 +45,8 @@ pub(crate) fn replace_document(
         Ok(())
     };
     ensure_unchanged()?;
-    let mut file = temp_file_in_same_dir(&target).with_context(write_error)?;
-    file.write_all(text.as_bytes()).with_context(write_error)?;
+    let mut file = temporary_file_beside(&target, FILE_KIND).with_context(write_error)?;
+    file.as_file_mut().write_all(text.as_bytes()).with_context(write_error)?;
     copy_owner(&metadata, file.path());
     file.as_file().set_permissions(metadata.permissions()).with_context(write_error)?;
     file.as_file().sync_all().with_context(write_error)?;
@@ -59,25 +63,11 @@ pub(crate) fn create_document(path: &Path, text: &str) -> anyhow::Result<()> {
             tatmig::text::escape_for_display(path.as_os_str())
         )
     };
-    let mut file = temp_file_in_same_dir(path).with_context(write_error)?;
-    file.write_all(text.as_bytes()).with_context(write_error)?;
+    let mut file = temporary_file_beside(path, FILE_KIND).with_context(write_error)?;
+    file.as_file_mut().write_all(text.as_bytes()).with_context(write_error)?;
     file.as_file().sync_all().with_context(write_error)?;
     file.persist_noclobber(path).map_err(|error| error.error).with_context(write_error)?;
     Ok(())
-}
-
-/// A new file with the permissions that the process gives to new files.
-fn temp_file_in_same_dir(target: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = directory.map_or_else(|| PathBuf::from("."), Path::to_owned);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".tatmig-document-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(directory)
 }
 
 /// Copies owner and group. Systems that only let root do so leave the new file's owner.

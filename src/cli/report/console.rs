@@ -40,11 +40,12 @@ impl Console {
     /// Prints a result that makes the command fail, escaped for terminals. With `--quiet`, which
     /// leaves out all other results, it is an error and printed to standard error.
     pub(crate) fn finding(&self, line: impl Into<StyledLine>) {
-        if self.is_quiet() {
-            let _ = writeln!(anstream::stderr(), "{}", line.into().to_ansi());
+        let text = without_os_numbers(&line.into().to_ansi());
+        let _ = if self.is_quiet() {
+            writeln!(anstream::stderr(), "{text}")
         } else {
-            self.line(line);
-        }
+            writeln!(anstream::stdout(), "{text}")
+        };
     }
 
     /// Prints lines of the document as a result, without escaping them.

@@ -21,10 +21,15 @@ pub(crate) fn format_size(bytes: u64) -> impl Display {
 
 /// `2 errors, 1 warning`.
 pub(crate) fn severity_counts(diagnostics: &[Diagnostic]) -> String {
+    severity_counts_with(diagnostics, 0)
+}
+
+/// As [`severity_counts`], with errors that are listed elsewhere.
+pub(crate) fn severity_counts_with(diagnostics: &[Diagnostic], other_errors: usize) -> String {
     let count =
         |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
-    let mut parts =
-        vec![plural(count(Severity::Error), "error"), plural(count(Severity::Warning), "warning")];
+    let errors = count(Severity::Error) + other_errors;
+    let mut parts = vec![plural(errors, "error"), plural(count(Severity::Warning), "warning")];
     if count(Severity::Note) > 0 {
         parts.push(plural(count(Severity::Note), "note"));
     }

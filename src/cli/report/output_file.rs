@@ -12,6 +12,10 @@ use tatmig::fleet::{PathMatch, is_side_file_name};
 use tatmig::text::escape_for_display;
 
 use crate::cli::settings::Settings;
+use crate::cli::temporary_file::temporary_file_beside;
+
+/// A part of the names of temporary files.
+const FILE_KIND: &str = "report";
 
 /// A file that a run writes at its end.
 #[derive(Debug)]
@@ -100,7 +104,7 @@ impl OutputFile {
             }
         }
         // The directory must take a new file, which is removed again at once.
-        let trial = temporary_file(path).and_then(tempfile::NamedTempFile::close);
+        let trial = temporary_file_beside(path, FILE_KIND);
         trial.with_context(|| format!("`{option} {name}` cannot be written"))?;
         Ok(Self { path: path.to_owned(), kind })
     }
@@ -117,8 +121,8 @@ impl OutputFile {
     }
 
     fn try_write(&self, text: &str) -> io::Result<()> {
-        let mut file = temporary_file(&self.path)?;
-        file.write_all(text.as_bytes())?;
+        let mut file = temporary_file_beside(&self.path, FILE_KIND)?;
+        file.as_file_mut().write_all(text.as_bytes())?;
         // The run may have taken hours: something else may be there now.
         match fs::symlink_metadata(&self.path) {
             Ok(metadata) if metadata.is_file() && may_replace(&self.path, self.kind)? => {}
@@ -166,17 +170,4 @@ fn may_replace(path: &Path, kind: FileKind) -> io::Result<bool> {
     // An empty file may be a database without tables.
     let is_empty = beginning.is_empty();
     Ok(if is_empty { kind.is_usual_name(path) } else { beginning == expected.as_bytes() })
-}
-
-/// A new file beside `path`, with the permissions that the process gives to new files.
-fn temporary_file(path: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".tatmig-report-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(directory.unwrap_or(Path::new(".")))
 }

@@ -116,6 +116,9 @@ fn tip_for_option(word: &str, typed: &TypedCommand) -> String {
         other_name.map(|(_, name)| *name).filter(|name| options().any(|option| option == *name));
     let mut beginning = options().filter(|option| bare.len() > 1 && option.starts_with(bare));
     let unique = beginning.next().filter(|_| beginning.next().is_none());
+    if let Some(command) = typed.command().filter(|_| options().any(|option| option == bare)) {
+        return format!("write it after the command: `tatmig {command} {word}`");
+    }
     if let Some(option) = other_name.or(unique).or_else(|| nearest_name(bare, options())) {
         return format!("did you mean `--{option}`?");
     }

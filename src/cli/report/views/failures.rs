@@ -112,7 +112,7 @@ pub(crate) fn edited_help(
         }
     }
     help.push_str(
-        "restore the original SQL and add a new migration; in development, `tatmig redo` undoes the last migration and applies it as it is now; if the schema already matches, run `tatmig adopt`",
+        "restore the original SQL and add a new migration; in development, `redo` undoes the last migration and applies it as it is now; if the schema already matches, `adopt` accepts the edit",
     );
     Some(escape_for_terminal(&help))
 }

@@ -6,7 +6,7 @@ use tatmig::{Diagnostic, Scope, Severity, Source};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
-use crate::cli::report::format::{plural, severity_counts};
+use crate::cli::report::format::{plural, severity_counts_with};
 use crate::cli::report::json::ProblemEntry;
 use crate::cli::report::view::View;
 
@@ -111,8 +111,10 @@ impl View for ImportView<'_> {
             console.line(format!("  {note}"));
         }
         self.print_errors(console);
-        if !self.diagnostics.is_empty() {
-            console.line(format!("{}: {}", self.file, severity_counts(self.diagnostics)));
+        if !self.diagnostics.is_empty() || !self.todos.is_empty() {
+            // `lint` counts an error for each comment that a person has to replace.
+            let counts = severity_counts_with(self.diagnostics, self.todos.len());
+            console.line(format!("{}: {counts}", self.file));
         }
         if self.todos.is_empty() {
             console.line("next:");

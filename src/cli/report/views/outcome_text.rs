@@ -125,6 +125,7 @@ pub(crate) fn count_outcomes<'r>(
                 count(|o| matches!(o, Outcome::Rehearsed(_))),
                 format!("rehearsed {} to {target} and rolled back", direction.name()),
             ),
+            (State::Seeded, count(|o| matches!(o, Outcome::Seeded { .. })), "seeded".to_owned()),
             (State::Note, count(has_notes), "of them with notes (`-v` shows them)".to_owned()),
             (
                 State::Current,
@@ -154,5 +155,5 @@ pub(crate) fn count_outcomes<'r>(
 }
 
 fn has_notes(outcome: &Outcome) -> bool {
-    !matches!(outcome, Outcome::Seeded { .. }) && !outcome_notes(outcome).is_empty()
+    !outcome_notes(outcome).is_empty()
 }

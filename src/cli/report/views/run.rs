@@ -197,7 +197,10 @@ impl<'r> RunView<'r> {
             let indeterminate_count = self.count(|outcome| {
                 matches!(outcome, Outcome::Failed { error, .. } if error.is_indeterminate())
             });
+            let is_rehearsal =
+                self.count(|outcome| matches!(outcome, Outcome::Rehearsed { .. })) > 0;
             let result = match (failed_count, indeterminate_count) {
+                _ if is_rehearsal => "; a rehearsal changes no database".to_owned(),
                 (1, 0) => " and was not changed".to_owned(),
                 (_, 0) => " and were not changed".to_owned(),
                 (1, _) => "; whether the server changed it is unknown".to_owned(),
@@ -206,6 +209,9 @@ impl<'r> RunView<'r> {
                 ),
             };
             let next_run = match self.details.operation {
+                Operation::Upgrade | Operation::Downgrade if is_rehearsal => {
+                    "run the command again".to_owned()
+                }
                 Operation::Upgrade | Operation::Downgrade => {
                     format!(
                         "run the command again; databases at {} are left unchanged",

@@ -1,14 +1,16 @@
-//! Shows what `seed` did: one line for each database, and every failure.
+//! Shows what `seed` did: how many databases were seeded, and every failure.
 
 use serde::Serialize;
-use tatmig::Source;
 use tatmig::fleet::{Fleet, FleetOutcome};
+use tatmig::{Scope, Source};
 
 use crate::cli::report::console::Console;
+use crate::cli::report::format::plural;
 use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
-use crate::cli::report::views::outcome_text::describe;
+use crate::cli::report::views::outcome_text::{RunDirection, count_outcomes, describe};
+use crate::cli::report::views::run_entries::in_scope;
 use crate::cli::report::views::run_results::RunResults;
 
 /// The outcome of `seed`.
@@ -26,8 +28,18 @@ impl<'r> SeedsView<'r> {
 
 impl View for SeedsView<'_> {
     fn print_text(&self, console: &Console) {
-        for run in &self.results.databases {
+        let users: Vec<_> = in_scope(&self.results.databases, Scope::User).collect();
+        let is_listed = console.is_verbose() || users.len() == 1;
+        let listed_users = users.iter().copied().filter(|_| is_listed);
+        for run in in_scope(&self.results.databases, Scope::System).chain(listed_users) {
             console.line(StyledLine::from(format!("{}: ", run.name())).line(describe(run.outcome)));
+        }
+        if users.len() > 1 {
+            let outcomes = users.iter().map(|run| run.outcome);
+            // A seed moves no database to a version.
+            let counts = count_outcomes(&outcomes, "", RunDirection::Up);
+            let label = format!("{}: ", plural(users.len(), "user"));
+            console.line(StyledLine::from(label).line(counts));
         }
         self.results.print_unselected_users(console);
         self.print_errors(console);

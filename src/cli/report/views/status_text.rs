@@ -156,12 +156,12 @@ fn describe_detection(
         }
         Detection::Partial(partial) => match &partial.proposal {
             Some(proposal) => format!(
-                "partial match: {proposal} is nearest, {} found, {}; `tatmig adopt` accepts them",
+                "partial match: {proposal} is nearest, {} found, {}; `adopt` accepts them",
                 plural(partial.there.len(), "table"),
                 plural(partial.missing.len(), "difference"),
             ),
             None => format!(
-                "partial match: no version leads to {}; `tatmig adopt` shows why",
+                "partial match: no version leads to {}; `adopt` shows why",
                 changelog.head()
             ),
         },

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use tatmig::Scope;
-use tatmig::fleet::TargetDatabase;
+use tatmig::fleet::{Fleet, TargetDatabase};
 use tatmig::migrate::VerifyReport;
 use tatmig::plan::MigrateError;
 use tatmig::text::list_names;
@@ -30,6 +30,9 @@ pub(crate) struct VerifyView<'r> {
     databases: Vec<VerifiedDatabase<'r>>,
     #[serde(skip)]
     summary: VerifyCounts,
+    /// How many databases an interrupt left out.
+    #[serde(skip)]
+    unchecked: usize,
     #[serde(skip)]
     notices: &'r [String],
 }
@@ -103,15 +106,23 @@ impl<'r> From<VerifiedDatabase<'r>> for VerifiedEntry<'r> {
 }
 
 impl<'r> VerifyView<'r> {
+    /// `results` are those of the fleet, in its order; `None` for a database that an interrupt left
+    /// out.
     pub(crate) fn new(
         file: &'r str,
-        results: impl Iterator<Item = (&'r TargetDatabase, &'r Result<Arc<VerifyReport>, MigrateError>)>,
-        notices: &'r [String],
+        fleet: &'r Fleet,
+        results: &'r [Option<Result<Arc<VerifyReport>, MigrateError>>],
     ) -> Self {
-        let databases: Vec<_> =
-            results.map(|(database, result)| VerifiedDatabase { database, result }).collect();
+        let pairs = fleet.databases().zip(results);
+        let databases: Vec<_> = pairs
+            .filter_map(|(database, result)| {
+                Some(VerifiedDatabase { database, result: result.as_ref()? })
+            })
+            .collect();
         let wrong = databases.iter().filter(|database| database.has_problem()).count();
-        Self { file, summary: VerifyCounts { total: databases.len(), wrong }, databases, notices }
+        let summary = VerifyCounts { total: databases.len(), wrong };
+        let unchecked = results.len() - databases.len();
+        Self { file, databases, summary, unchecked, notices: &fleet.notices }
     }
 
     fn print_group(&self, console: &Console, group: &ResultGroup<'_>, names: &[String]) {
@@ -150,6 +161,9 @@ impl View for VerifyView<'_> {
         }
         for (group, names) in &groups {
             self.print_group(console, group, names);
+        }
+        if self.unchecked > 0 {
+            console.line(format!("{} not checked", plural(self.unchecked, "database")));
         }
         let VerifyCounts { total, wrong } = self.summary;
         if wrong > 0 {
