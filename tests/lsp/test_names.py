@@ -203,6 +203,19 @@ async def test_tables_of_main_and_of_with_are_completed(open_editor):
     assert {"new", "old"} < {label for label, kind in found}
 
 
+async def test_links_are_addresses(open_editor):
+    text = "[a](sub/x%20y.md#b) [c](<sub/x é.md>) [d](/abs/p.md) [e](https://example.org/x) [f](#here)\n"
+    document = open_editor.open(text)
+    links = await document.client.text_document_document_link_async(types.DocumentLinkParams(document.identifier))
+    directory = open_editor.directory.as_uri()
+    assert [link.target for link in links] == [
+        f"{directory}/sub/x%20y.md#b",
+        f"{directory}/sub/x%20%C3%A9.md",
+        "file:///abs/p.md",
+        "https://example.org/x",
+    ]
+
+
 async def completed(editor, typed):
     """The labels and kinds of what is offered in place of `|`."""
     document, at = document_with(editor, typed)
