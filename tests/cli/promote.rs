@@ -106,7 +106,7 @@ fn sql_in_other_comments_is_released_too() {
     ] {
         let text = PLANNED_DOCUMENT.split("-- Once").next().unwrap_or_default();
         let fleet = Fleet::new()
-            .document(&format!("{text}{planned}\n-- [user:1.0.0→1.1.0:end]\n```\n"))
+            .document(format!("{text}{planned}\n-- [user:1.0.0→1.1.0:end]\n```\n"))
             .user("ann", "");
         fleet.run(["promote", "1.1.0"]).status(0);
         let expected = format!("1.1.0:start]\n{released}-- [user:1.0.0→1.1.0:end]");
