@@ -207,6 +207,28 @@ fn an_alter_table_in_a_trigger_is_not_rewritten() {
 }
 
 #[test]
+fn a_rebuild_changes_the_column_that_is_named_and_no_other() {
+    // `a TEXT` is also the end of `data TEXT`.
+    for (sql, expected) in [
+        ("t ALTER COLUMN a TYPE INTEGER;", "(data TEXT, a INTEGER, n REAL DEFAULT -1.5, d TEXT)"),
+        ("t MODIFY a BLOB;", "(data TEXT, a BLOB, n REAL DEFAULT -1.5, d TEXT)"),
+        ("t ALTER COLUMN n SET DEFAULT 2;", "(data TEXT, a TEXT, n REAL DEFAULT 2, d TEXT)"),
+        ("t ALTER COLUMN n DROP DEFAULT;", "(data TEXT, a TEXT, n REAL, d TEXT)"),
+        (
+            "t ALTER COLUMN d SET DEFAULT (1);",
+            "(data TEXT, a TEXT, n REAL DEFAULT -1.5, d TEXT DEFAULT (1))",
+        ),
+    ] {
+        let table = "(data TEXT, a TEXT, n REAL DEFAULT -1.5, d TEXT)";
+        let text = document("", &format!("ALTER TABLE {sql}")).replace("(a, \"b c\")", table);
+        assert!(text.contains(table), "{text}");
+        let fix = fix_for(&text, Rule::Sql, "rebuild the table `t`");
+        let edited = assert_removes_its_finding("rebuild", &text, &fix);
+        assert!(edited.contains(&format!("CREATE TABLE t_new {expected};")), "{edited}");
+    }
+}
+
+#[test]
 fn a_column_that_is_named_like_a_keyword_is_quoted() {
     let sql = "CREATE TABLE IF NOT EXISTS u AS SELECT * FROM t;";
     let text = document("", sql).replace("\"b c\"", "\"order\", \"cast\", key");

@@ -417,3 +417,21 @@ impl fmt::Display for DocumentError {
 }
 
 impl std::error::Error for DocumentError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_can_allow_warnings_even_if_they_are_denied_but_only_some_errors() {
+        let denied = |rule| Diagnostic::new(rule, 0..0, "").severity(Severity::Error);
+        for rule in [Rule::Destructive, Rule::ObjectLoss, Rule::RowLoss, Rule::ForeignKeys] {
+            assert!(denied(rule).can_be_allowed(), "{}", rule.name());
+        }
+        for rule in [Rule::Sql, Rule::Assert, Rule::MalformedTag] {
+            assert!(!denied(rule).can_be_allowed(), "{}", rule.name());
+            // In a planned migration, an error is a warning.
+            assert!(denied(rule).severity(Severity::Warning).can_be_allowed());
+        }
+    }
+}

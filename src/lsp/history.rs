@@ -7,6 +7,8 @@ use crate::document::tag::VersionPoint;
 use crate::lsp::model::{Model, Step};
 use crate::lsp::target::Target;
 use crate::schema::{Object, ObjectKey, ObjectKind};
+use crate::sql::lexer::quote_if_needed;
+use crate::sql::tokens::one_line;
 
 /// A statement that made or changed something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,14 +125,14 @@ pub(crate) fn definition(target: &Target) -> String {
         Target::Object(object) => object.sql.clone(),
         Target::Column { table, column } => {
             let definition = table.table_definition().and_then(|table| table.column(column));
-            let text = definition.map_or_else(
+            definition.map_or_else(
                 || {
-                    let column = table.structure().column(column);
-                    column.map(|column| column.declared_type.clone()).unwrap_or_default()
+                    let found = table.structure().column(column);
+                    let declared_type = found.map_or("", |found| &found.declared_type);
+                    format!("{} {declared_type}", quote_if_needed(column)).trim_end().to_owned()
                 },
-                ToString::to_string,
-            );
-            format!("{column} {text}")
+                |definition| one_line(&definition.sql),
+            )
         }
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod methods;
 pub(crate) mod model;
 pub(crate) mod position;
 pub(crate) mod responder;
+pub(crate) mod row_sources;
 pub(crate) mod server;
 pub(crate) mod snapshot;
 pub(crate) mod target;

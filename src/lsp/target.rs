@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use crate::database::job::Statement;
 use crate::lsp::model::{Model, Step};
+use crate::lsp::row_sources::{RowColumn, RowSources, TableColumn};
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
-use crate::sql::lexer;
-use crate::sql::lexer::TokenKind;
 use crate::sql::tokens::Tokens;
 
 /// Keywords behind which the name of an object follows.
-const OBJECT_KEYWORDS: [&str; 13] = [
+const OBJECT_KEYWORDS: [&str; 12] = [
     "FROM",
     "JOIN",
     "INTO",
@@ -22,7 +21,6 @@ const OBJECT_KEYWORDS: [&str; 13] = [
     "INDEX",
     "VIEW",
     "TRIGGER",
-    "ON",
     "REFERENCES",
     "EXISTS",
     "REINDEX",
@@ -52,6 +50,14 @@ impl Target {
             Self::Column { column, .. } => column,
         }
     }
+
+    /// Whether both are the same object or column of a schema, at whatever version.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let is_column = |target: &Self| matches!(target, Self::Column { .. });
+        self.object().key() == other.object().key()
+            && is_column(self) == is_column(other)
+            && self.name().eq_ignore_ascii_case(other.name())
+    }
 }
 
 /// A name in a statement.
@@ -72,30 +78,28 @@ pub(crate) fn find_name(model: &Model, offset: usize) -> Option<FoundName<'_>> {
     let tokens = Tokens::new(statement.sql.text());
     let index = (0..tokens.len()).find(|index| {
         let span = tokens.span(&statement.sql, *index, *index);
-        span.start <= offset && offset <= span.end && is_name(&tokens, *index)
+        span.start <= offset && offset <= span.end && tokens.can_be_name(*index)
     })?;
-    let span = statement.sql.full_span();
-    let schemas =
-        [model.schema_at(step, span.end), model.schema_at(step, span.start.saturating_sub(1))];
-    let resolver = Resolver { tokens: &tokens, statement, schemas };
-    let target = resolver.resolve(index)?;
+    let schemas = schemas_around(model, step, statement);
+    let target = Resolver { tokens: &tokens, schemas: &schemas }.resolve(index)?;
     Some(FoundName { step, range: tokens.span(&statement.sql, index, index), target })
 }
 
-/// Whether a token can be a name: a word or a quoted name, not a string.
-pub(crate) fn is_name(tokens: &Tokens<'_>, index: usize) -> bool {
-    match tokens.kind(index) {
-        Some(TokenKind::Word) => !tokens.text(index).starts_with(|c: char| c.is_ascii_digit()),
-        Some(TokenKind::Quoted) => !tokens.text(index).starts_with('\''),
-        _ => false,
-    }
-}
-
 /// Whether the keyword before a name shows that it is the name of an object. `RENAME COLUMN a TO b`
-/// names columns.
+/// names columns, and the ON of a join is followed by a condition.
 pub(crate) fn is_object_place(tokens: &Tokens<'_>, index: usize) -> bool {
     OBJECT_KEYWORDS.iter().any(|word| tokens.preceded_by(index, word))
         || index >= 2 && tokens.match_seq(index - 2, &["RENAME", "TO"])
+        || is_table_of_index_or_trigger(tokens, index)
+}
+
+/// Whether a name behind ON is that of a table: the first ON outside brackets, of CREATE INDEX or
+/// CREATE TRIGGER. Any other is the condition of a join.
+pub(crate) fn is_table_of_index_or_trigger(tokens: &Tokens<'_>, index: usize) -> bool {
+    tokens.preceded_by(index, "ON")
+        && tokens.is(0, "CREATE")
+        && (1..4).any(|at| ["INDEX", "TRIGGER"].iter().any(|kind| tokens.is(at, kind)))
+        && tokens.find_top_level(0, "ON") == Some(index - 1)
 }
 
 /// The tokens of a statement that are this name.
@@ -103,7 +107,8 @@ pub(crate) fn tokens_named<'t>(
     tokens: &'t Tokens<'_>,
     name: &'t str,
 ) -> impl Iterator<Item = usize> + 't {
-    (0..tokens.len()).filter(move |index| is_name(tokens, *index) && tokens.is_name(*index, name))
+    (0..tokens.len())
+        .filter(move |index| tokens.can_be_name(*index) && tokens.is_name(*index, name))
 }
 
 /// The tables that a statement reads or changes, in lower case.
@@ -118,64 +123,108 @@ pub(crate) fn used_tables(statement: &Statement<'_>) -> BTreeSet<String> {
     tables
 }
 
-struct Resolver<'t, 's> {
-    tokens: &'t Tokens<'s>,
-    statement: &'t Statement<'static>,
+/// Finds what the names of one statement mean.
+pub(crate) struct Resolver<'t, 's> {
+    pub(crate) tokens: &'t Tokens<'s>,
     /// After the statement, and before it.
-    schemas: [Schema; 2],
+    pub(crate) schemas: &'t [Schema; 2],
+}
+
+/// The schemas after a statement of a block, and before it.
+pub(crate) fn schemas_around(model: &Model, step: &Step, statement: &Statement<'_>) -> [Schema; 2] {
+    let span = statement.sql.full_span();
+    [model.schema_at(step, span.end), model.schema_at(step, span.start.saturating_sub(1))]
 }
 
 impl Resolver<'_, '_> {
-    fn resolve(&self, index: usize) -> Option<Target> {
-        let name = self.tokens.name(index);
-        if self.tokens.preceded_by(index, ".") && index > 1 {
-            // `main.t`, or a column of a table or of an alias.
-            return self
-                .column_of(&self.tokens.name(index - 2), &name)
-                .or_else(|| self.object(&name))
-                .or_else(|| self.column(&name));
+    /// The table, column or other object that a token names.
+    pub(crate) fn resolve(&self, index: usize) -> Option<Target> {
+        let tokens = self.tokens;
+        let name = tokens.name(index);
+        let sources = RowSources::new(tokens, self.schemas);
+        if tokens.preceded_by(index, ".") && index > 1 {
+            return match sources.source_named(index, &tokens.name(index - 2)) {
+                Some(source) => column_target(source.column(&name)?),
+                // `main.t`
+                None => self.object(index, &name),
+            };
         }
-        if is_object_place(self.tokens, index) || self.tokens.is(index + 1, ".") {
-            return self.object(&name).or_else(|| self.column(&name));
+        if tokens.is(index + 1, ".") {
+            let source = sources.source_named(index, &name);
+            let object = source.and_then(|source| source.object);
+            return object.map(Target::Object).or_else(|| self.object(index, &name));
         }
-        self.column(&name).or_else(|| self.object(&name))
+        if is_object_place(tokens, index) {
+            let is_common_table = sources
+                .common_table_names(index)
+                .iter()
+                .any(|common| common.eq_ignore_ascii_case(&name));
+            return if is_common_table { None } else { self.object(index, &name) };
+        }
+        let is_alias = tokens.preceded_by(index, "AS");
+        if is_alias || tokens.is(index + 1, "(") {
+            return None;
+        }
+        match sources.column(index) {
+            Some(column) => column_target(&column),
+            // `FROM a, b`
+            None => self.object(index, &name),
+        }
     }
 
-    fn object(&self, name: &str) -> Option<Target> {
-        let kinds = [ObjectKind::Table, ObjectKind::Trigger];
+    /// The tokens that mean something.
+    pub(crate) fn tokens_meaning(&self, target: &Target) -> Vec<usize> {
+        let is_meant =
+            |index: &usize| self.resolve(*index).is_some_and(|found| found.is_same(target));
+        tokens_named(self.tokens, target.name()).filter(is_meant).collect()
+    }
+
+    fn object(&self, index: usize, name: &str) -> Option<Target> {
+        let mut kinds = [ObjectKind::Table, ObjectKind::Trigger];
+        if self.tokens.preceded_by(index, "TRIGGER") {
+            kinds.reverse();
+        }
         let keys = kinds.map(|kind| ObjectKey::new(kind, name));
         let mut found =
-            self.schemas.iter().flat_map(|schema| keys.iter().filter_map(|key| schema.get(key)));
+            keys.iter().flat_map(|key| self.schemas.iter().filter_map(|schema| schema.get(key)));
         found.next().cloned().map(Target::Object)
     }
+}
 
-    fn column_of(&self, table: &str, column: &str) -> Option<Target> {
-        let key = ObjectKey::new(ObjectKind::Table, table);
-        self.schemas.iter().find_map(|schema| column_in(schema.get(&key)?, column))
+/// The column of a table that a column is. The column of a full-text table that has the name of the
+/// table is the table.
+fn column_target(column: &RowColumn) -> Option<Target> {
+    let TableColumn { table, name } = column.origin.clone()?;
+    Some(if table.is_virtual_table() && table.name.eq_ignore_ascii_case(&name) {
+        Target::Object(table)
+    } else {
+        Target::Column { table, column: name }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of a statement in places where only an object can be named.
+    #[track_caller]
+    fn check(sql: &str, expected: &[&str]) {
+        let tokens = Tokens::new(sql);
+        let found = (0..tokens.len()).filter(|index| is_object_place(&tokens, *index));
+        let found: Vec<_> = found.map(|index| tokens.text(index)).collect();
+        assert_eq!(found, expected, "{sql}");
     }
 
-    /// A column of one of the tables that the statement names or uses.
-    fn column(&self, name: &str) -> Option<Target> {
-        let mut tables = used_tables(self.statement);
-        tables.extend(
-            (0..self.tokens.len())
-                .filter(|index| is_name(self.tokens, *index))
-                .map(|index| self.tokens.name(index).to_ascii_lowercase()),
+    #[test]
+    fn objects_are_named_behind_keywords_that_no_column_follows() {
+        check("SELECT a FROM t JOIN u ON v = w", &["t", "u"]);
+        check("CREATE UNIQUE INDEX i ON t (a)", &["i", "t"]);
+        check(
+            "CREATE TRIGGER g AFTER UPDATE OF a ON t BEGIN DELETE FROM u; SELECT 1 FROM v JOIN w ON x; END",
+            &["g", "OF", "t", "u", "v", "w"],
         );
-        let tables = tables.iter().map(|table| ObjectKey::new(ObjectKind::Table, table));
-        let keys: Vec<ObjectKey> = tables.collect();
-        self.schemas.iter().find_map(|schema| {
-            keys.iter().filter_map(|key| schema.get(key)).find_map(|table| column_in(table, name))
-        })
+        check("ALTER TABLE t RENAME COLUMN a TO b", &["t"]);
+        check("ALTER TABLE t RENAME TO u", &["t", "u"]);
+        check("CREATE TABLE c (x REFERENCES t (a))", &["c", "t"]);
     }
-}
-
-fn column_in(table: &Arc<Object>, name: &str) -> Option<Target> {
-    let column = table.structure().column(name)?.name.clone();
-    Some(Target::Column { table: table.clone(), column })
-}
-
-/// A name as it is compared: without quotes, in lower case.
-pub(crate) fn compared(name: &str) -> String {
-    lexer::unquote(name).to_ascii_lowercase()
 }

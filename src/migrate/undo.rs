@@ -41,7 +41,7 @@ impl Undo<'_, '_> {
             format!("if the schema already has what the edited migration creates, run `{adopt}`")
         };
         Some(format!(
-            "{problem}. {acceptance}; else undo it with the document as it was applied, for example from version control: `tatmig -f OLD.md downgrade --to {from}` for these databases, then `tatmig upgrade`"
+            "{problem}; {acceptance}; else undo it with the document as it was applied, for example from version control: `tatmig -f OLD.md downgrade --to {from}` for these databases, then `tatmig upgrade`"
         ))
     }
 

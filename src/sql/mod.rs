@@ -3,6 +3,7 @@
 //! what is valid.
 
 pub(crate) mod affinity;
+pub(crate) mod common_tables;
 pub(crate) mod create_statement;
 pub(crate) mod create_table;
 pub(crate) mod definition_parser;
@@ -17,6 +18,7 @@ pub(crate) mod positional;
 pub(crate) mod positional_query;
 pub(crate) mod pragmas;
 pub(crate) mod read_statement;
+pub(crate) mod result_columns;
 pub(crate) mod statements;
 pub(crate) mod table_definition;
 pub(crate) mod tokens;

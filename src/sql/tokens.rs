@@ -91,6 +91,15 @@ impl<'t> Tokens<'t> {
         self.list.get(index).is_some_and(|token| token.kind == TokenKind::Quoted)
     }
 
+    /// Whether a token can be a name: a word or a quoted name, not a string.
+    pub(crate) fn can_be_name(&self, index: usize) -> bool {
+        match self.kind(index) {
+            Some(TokenKind::Word) => !self.text(index).starts_with(|c: char| c.is_ascii_digit()),
+            Some(TokenKind::Quoted) => !self.text(index).starts_with('\''),
+            _ => false,
+        }
+    }
+
     /// A name or a string without its quotes.
     pub(crate) fn name(&self, index: usize) -> String {
         lexer::unquote(self.text(index)).into_owned()

@@ -2,13 +2,10 @@
 //! the steps of a run. Whatever statements a step uses, it may delete rows, but no row that it keeps
 //! or creates again may lose such a value.
 
-use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
 use rusqlite::Connection;
-use rusqlite::types::ValueRef;
 
 use crate::database::error::DatabaseError;
 use crate::database::job::Statement;
@@ -19,6 +16,7 @@ use crate::source::first_line_span;
 use crate::sql::lexer;
 use crate::sql::table_definition::ColumnDefinition;
 use crate::sqlite::keyed_values::KeyedValues;
+use crate::sqlite::value_hash::hash_value;
 
 /// The values of one column before the run. Names are in lower case.
 pub(crate) struct AppliedValues {
@@ -205,28 +203,4 @@ impl AppliedValues {
         }
         Ok(counts)
     }
-}
-
-/// A number has one hash, in whatever type it is stored: a rebuild may change the type.
-pub(crate) fn hash_value(value: ValueRef<'_>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let number = |text: &str| {
-        let whole = text.parse::<i64>().map(|number| number.to_string()).ok();
-        whole.or_else(|| {
-            let real = text.parse::<f64>().ok().filter(|real| real.is_finite());
-            real.map(|real| real.to_string())
-        })
-    };
-    match value {
-        ValueRef::Null => {}
-        ValueRef::Integer(integer) => integer.to_string().hash(&mut hasher),
-        ValueRef::Real(real) => real.to_string().hash(&mut hasher),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-            match std::str::from_utf8(bytes).ok().and_then(number) {
-                Some(number) => number.hash(&mut hasher),
-                None => bytes.hash(&mut hasher),
-            }
-        }
-    }
-    hasher.finish()
 }

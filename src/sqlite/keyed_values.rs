@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row};
 
 use crate::schema::renames::StatementRename;
 use crate::sql::lexer;
-use crate::sqlite::applied_values::hash_value;
+use crate::sqlite::value_hash::hash_value;
 
 /// The values of one column by the rows that have them.
 pub(crate) struct KeyedValues {

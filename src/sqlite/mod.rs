@@ -38,3 +38,5 @@ pub(crate) mod template;
 pub(crate) mod temporary;
 pub(crate) mod transaction;
 pub(crate) mod undocumented_object;
+pub(crate) mod undocumented_values;
+pub(crate) mod value_hash;

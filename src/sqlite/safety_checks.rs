@@ -20,6 +20,7 @@ use crate::sql::table_definition::ColumnDefinition;
 use crate::sqlite::authorizer::StatementAuthorizer;
 use crate::sqlite::overwrite_checks::OverwriteChecks;
 use crate::sqlite::reference_checks::ReferenceChecks;
+use crate::sqlite::undocumented_values::UndocumentedValues;
 
 /// Whether the schema of a database differs from the document's.
 fn has_drift(connection: &Connection, job: &MigrationJob<'_>) -> Result<bool, DatabaseError> {
@@ -42,6 +43,7 @@ pub(crate) struct SafetyChecks<'r> {
     /// have seen is all that can happen.
     has_drift: bool,
     overwrites: OverwriteChecks<'r>,
+    undocumented_values: UndocumentedValues,
     /// None if the references of the document's schema, which is this database's too, were found to
     /// be usable on another database.
     references: Option<ReferenceChecks<'r>>,
@@ -66,6 +68,11 @@ impl<'r> SafetyChecks<'r> {
             connection,
             has_drift,
             overwrites: OverwriteChecks::new(connection, authorizer),
+            undocumented_values: if has_drift {
+                UndocumentedValues::read(connection, job)?
+            } else {
+                UndocumentedValues::default()
+            },
             references,
         })
     }
@@ -95,6 +102,7 @@ impl<'r> SafetyChecks<'r> {
                 self.check_positions(statement, step)?;
             }
         }
+        self.undocumented_values.follow(statement);
         self.overwrites.before_statement(statement, step)
     }
 
@@ -110,6 +118,7 @@ impl<'r> SafetyChecks<'r> {
     /// Refuses a step that leaves a view, trigger or foreign key unusable.
     pub(crate) fn after_step(&mut self, step: &Step<'_, '_>) -> Result<(), DatabaseError> {
         self.overwrites.after_step(step)?;
+        self.undocumented_values.after_step(self.connection, step)?;
         self.references.as_mut().map_or(Ok(()), |checks| checks.after_step(step))
     }
 

@@ -85,6 +85,26 @@ fn the_patch_of_a_dry_run_is_what_fix_writes() {
 }
 
 #[test]
+fn the_patch_names_a_file_as_git_does() {
+    let fleet = Fleet::new().file("a/b \"c\".md", FIXABLE).file("other/x", "");
+    let absolute = fleet.path("a/b \"c\".md").display().to_string();
+    for file in ["a/b \"c\".md", "./a/b \"c\".md", "other/../a/b \"c\".md", &absolute] {
+        let diff = fleet.run(["--file", file, "lint", "--fix", "--dry-run"]).stdout_text();
+        let expected = r#"--- "a/a/b \"c\".md"
++++ "b/a/b \"c\".md"
+"#;
+        assert!(diff.starts_with(expected), "{file}: {diff}");
+        fs::write(fleet.path("fix.patch"), &diff).unwrap();
+        let applied = Command::new("git")
+            .args(["apply", "--check", "fix.patch"])
+            .current_dir(fleet.path(""))
+            .output()
+            .expect("git is installed");
+        assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
+    }
+}
+
+#[test]
 fn allowed_rules_and_released_migrations_are_left_alone() {
     let planned = clean()
         + "

@@ -120,6 +120,10 @@ fn what_cannot_be_compared_is_refused() {
         (vec!["--diff", "noise"], "`noise` is neither a SQLite database nor a document"),
         (vec!["--diff", "dir"], "`dir` cannot be read"),
         (vec!["--diff-user", "zoe"], "zoe"),
+        (
+            vec!["--diff-user", "ann", "--scope", "system"],
+            "`--diff-user` compares a user database, which `--scope system` leaves out",
+        ),
         (vec!["--diff", "1.0.0..1.1.0", "--at", "1.0.0"], "`--at` names one side"),
         (vec!["--diff", "1.0.0..1.1.0", "--write"], "cannot be used with"),
         (vec!["--diff", "empty.db"], "pass `--scope system` or `--scope user`"),

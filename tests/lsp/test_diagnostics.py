@@ -76,6 +76,22 @@ async def test_an_error_in_the_settings_is_shown_and_the_defaults_are_used(open_
     assert any("unknown" in message for message in open_editor.messages)
 
 
+async def test_an_error_in_the_settings_leaves_those_that_were_read(open_editor):
+    settings = open_editor.directory / "tatmig.toml"
+    settings.write_text('[lint]\nallow = ["not-rerunnable"]\n')
+    document = open_editor.open("## Baseline 1.0.0\n\n```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE t (a);\n-- [user:baseline→1.0.0:end]\n```\n")
+    exact = await document.findings()
+    assert not any(finding[0] == "not-rerunnable" for finding in exact)
+    for text, message in [("[lint", "unclosed"), ("unknown = 1\n", "unknown")]:
+        settings.write_text(text)
+        open_editor.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([]))
+        assert await document.findings() == exact
+        assert any(message in found for found in open_editor.messages)
+    settings.write_text("")
+    open_editor.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([]))
+    assert await document.findings() == document.linted() != exact
+
+
 async def test_several_documents_are_independent(open_editor):
     documents = [open_editor.open(application(name), f"{name}.md") for name in APPLICATIONS]
     for document in documents:

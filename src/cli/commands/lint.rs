@@ -82,7 +82,7 @@ fn lint_document(
         if matches!(format, LintFormat::Github | LintFormat::Sarif) {
             bail!("`--dry-run` prints a diff; leave `--format` out");
         }
-        let diff = lint_fix::unified_diff(&document, &fixed);
+        let diff = lint_fix::unified_diff(context, &document, &fixed);
         let Some(found) = check.find(&document)? else { return Ok(EXIT_INVALID_INPUT) };
         let status = found.status;
         let view = FixPlanView::new(&document.name, &fixed.applied, &diff, status);

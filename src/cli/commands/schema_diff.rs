@@ -50,6 +50,9 @@ pub(crate) fn run(context: CommandContext<'_>, args: &SchemaArgs) -> anyhow::Res
             Some(versions) => comparison.versions(&versions)?,
             None => comparison.file(Path::new(spec), at.as_ref())?,
         },
+        (None, Some(_)) if comparison.scope == Some(Scope::System) => {
+            bail!("`--diff-user` compares a user database, which `--scope system` leaves out")
+        }
         (None, Some(user)) => comparison.user(user, at.as_ref())?,
         (None, None) => {
             bail!("name what to compare with: `--diff V1..V2`, `--diff FILE` or `--diff-user NAME`")

@@ -129,7 +129,10 @@ impl Alteration<'_, '_> {
         let new = if tokens.match_seq(action, &["SET", "NOT", "NULL"]) {
             format!("{old} NOT NULL")
         } else if tokens.match_seq(action, &["SET", "DEFAULT"]) {
-            format!("{old} {}", behind(action + 1))
+            let bare = without_default(&old).unwrap_or_else(|| old.clone());
+            format!("{bare} {}", behind(action + 1))
+        } else if tokens.match_seq(action, &["DROP", "DEFAULT"]) {
+            without_default(&old)?
         } else if tokens.match_seq(action, &["DROP", "NOT", "NULL"]) {
             without_words(&old, &["NOT", "NULL"])?
         } else if tokens.is(action, "TYPE") {
@@ -140,18 +143,29 @@ impl Alteration<'_, '_> {
             // `MODIFY COLUMN c TEXT NOT NULL` names the whole definition.
             format!("{first} {}", behind(action))
         };
-        Some(self.table.sql.replacen(&old, &new, 1))
+        let mut sql = self.table.sql.clone();
+        sql.replace_range(self.column_range(&old)?, &new);
+        Some(sql)
     }
 
     fn column_sql(&self, name: &str) -> Option<String> {
         Some(self.table.table_definition()?.column(name)?.sql.clone())
-            .filter(|sql| self.table.sql.contains(sql))
+    }
+
+    /// Where the table declares a column: `a TEXT` is also the end of `data TEXT`.
+    fn column_range(&self, column: &str) -> Option<Range<usize>> {
+        let table = Tokens::new(&self.table.sql);
+        let starts = (1..table.len())
+            .filter(|index| table.preceded_by(*index, "(") || table.preceded_by(*index, ","))
+            .map(|index| table.byte_range(index).start);
+        let mut ranges = starts.map(|start| start..start + column.len());
+        ranges.find(|range| self.table.sql.get(range.clone()) == Some(column))
     }
 
     /// With a column behind the last one; the constraints of the table follow it.
     fn with_column(&self, definition: &str) -> Option<String> {
         let last = self.table.table_definition()?.columns.last()?.sql.clone();
-        let end = self.table.sql.rfind(&last)? + last.len();
+        let end = self.column_range(&last)?.end;
         let mut sql = self.table.sql.clone();
         sql.insert_str(end, &format!(", {definition}"));
         Some(sql)
@@ -167,8 +181,8 @@ impl Alteration<'_, '_> {
 
     fn without_column(&self, name: &str) -> Option<String> {
         let column = self.column_sql(name)?;
-        let start = self.table.sql.find(&column)?;
-        let (before, behind) = (&self.table.sql[..start], &self.table.sql[start + column.len()..]);
+        let range = self.column_range(&column)?;
+        let (before, behind) = (&self.table.sql[..range.start], &self.table.sql[range.end..]);
         if let Some(rest) = behind.trim_start().strip_prefix(',') {
             return Some(format!("{before}{}", rest.trim_start()));
         }
@@ -190,6 +204,25 @@ impl Alteration<'_, '_> {
         let rest = if has_prefix { rest[declared.len()..].trim_start() } else { rest };
         format!("{} {new_type} {rest}", &column[..name_end]).trim_end().to_owned()
     }
+}
+
+/// The definition of a column without its default; `None` if it has none.
+fn without_default(sql: &str) -> Option<String> {
+    let tokens = Tokens::new(sql);
+    let first = tokens.find_top_level(1, "DEFAULT")?;
+    let value = first + 1;
+    let end = if tokens.is(value, "(") {
+        tokens.after_matching_close(value)
+    } else {
+        value + 1 + usize::from(tokens.is(value, "-") || tokens.is(value, "+"))
+    };
+    // `1.5` is three tokens.
+    let end = (end..tokens.len())
+        .take_while(|index| tokens.is_adjacent(index - 1))
+        .last()
+        .map_or(end, |last| last + 1);
+    let (start, end) = (tokens.byte_range(first).start, tokens.byte_range(end - 1).end);
+    Some(format!("{}{}", sql[..start].trim_end(), &sql[end..]))
 }
 
 /// A definition without a sequence of words.

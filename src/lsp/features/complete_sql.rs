@@ -1,23 +1,28 @@
 //! Completes SQL with the names that exist before the statement that is typed.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::Arc;
 
 use gen_lsp_types as lsp;
 
 use crate::document::blocks::Block;
 use crate::document::tag::{Scope, Tag};
 use crate::edit::change::TextChange;
+use crate::lsp::features::typed_statement::TypedStatement;
+use crate::lsp::row_sources::{Access, RowSource, RowSources};
 use crate::lsp::snapshot::Snapshot;
-use crate::lsp::target::compared;
-use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
+use crate::lsp::target::is_table_of_index_or_trigger;
+use crate::schema::{ObjectKey, ObjectKind, Schema};
 use crate::sql::keywords::{FUNCTIONS, KEYWORDS, TYPES};
-use crate::sql::lexer;
-use crate::sql::lexer::{TokenKind, quote_if_needed};
+use crate::sql::lexer::quote_if_needed;
+use crate::sql::tokens::Tokens;
 
 /// The collations that every SQLite has.
 const COLLATIONS: [&str; 3] = ["BINARY", "NOCASE", "RTRIM"];
+
+const TABLES: &[ObjectKind] = &[ObjectKind::Table];
+
+/// What rows are read from.
+const ROWS: &[ObjectKind] = &[ObjectKind::Table, ObjectKind::View];
 
 /// What may be written at a place of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,31 +32,28 @@ enum Expected {
     Anything,
 }
 
-/// The part of a statement before the place that is completed.
-struct Typed {
-    /// The tokens before the word that is typed, unquoted, in lower case.
-    before: Vec<String>,
-    /// The names of the whole statement, in lower case.
-    names: BTreeSet<String>,
-    /// The word that is typed, in the document.
-    word: Range<usize>,
-}
-
 pub(crate) fn sql_items(
     snapshot: &Snapshot,
     block: &Block<'_>,
     offset: usize,
 ) -> Vec<lsp::CompletionItem> {
-    let Some(typed) = read_typed(snapshot, block, offset) else { return Vec::new() };
-    let schema = schema_at(snapshot, block, typed.word.start);
+    let Some(typed) = TypedStatement::read(snapshot, block, offset) else { return Vec::new() };
+    let schemas = [schema_at(snapshot, block, typed.word.start)];
+    let tokens = typed.tokens();
+    let cursor = TypedStatement::cursor(&tokens);
+    let sources = RowSources::new(&tokens, &schemas);
     let mut list = ItemList { snapshot, word: typed.word.clone(), items: Vec::new() };
-    if typed.before.last().is_some_and(|token| token == ".") {
-        let qualifier = typed.before.iter().rev().nth(1).cloned().unwrap_or_default();
-        list.add_columns_of(&schema, &typed, &qualifier);
+    if cursor > 1 && tokens.preceded_by(cursor, ".") {
+        list.add_qualified(&sources, &schemas[0], cursor);
         return list.items;
     }
-    match expected(&typed.before) {
-        Expected::Objects(kinds) => list.add_objects(&schema, kinds),
+    match expected(&tokens, cursor) {
+        Expected::Objects(kinds) => {
+            list.add_objects(&schemas[0], kinds);
+            if kinds == ROWS {
+                list.add_common_tables(&sources, cursor);
+            }
+        }
         Expected::Collation => {
             let declared = snapshot.settings.setup.extensions.collations();
             for name in COLLATIONS.into_iter().chain(declared.iter().map(String::as_str)) {
@@ -59,61 +61,14 @@ pub(crate) fn sql_items(
             }
         }
         Expected::Anything => {
-            for name in &typed.names {
-                list.add_columns(&schema, name);
-            }
+            list.add_sources(&sources, cursor);
             let all = [ObjectKind::Table, ObjectKind::View, ObjectKind::Index, ObjectKind::Trigger];
-            list.add_objects(&schema, &all);
+            list.add_objects(&schemas[0], &all);
+            list.add_common_tables(&sources, cursor);
             list.add_words(snapshot);
         }
     }
     list.items
-}
-
-/// Reads the statement around a place. `None` inside a comment or a string.
-fn read_typed(snapshot: &Snapshot, block: &Block<'_>, offset: usize) -> Option<Typed> {
-    let sql = &block.sql;
-    let text = sql.text();
-    // A planned migration is commented out, and is completed as SQL all the same.
-    let commented = |text: &str| text.trim_start().starts_with("--");
-    let line_start = snapshot.text[..offset].rfind('\n').map_or(0, |end| end + 1);
-    let is_commented = commented(&snapshot.text[line_start..offset]);
-    let text = if is_commented { text.replace("\n--", "\n  ") } else { text.to_owned() };
-    let text = if is_commented && commented(&text) { text.replacen("--", "  ", 1) } else { text };
-    let mut typed = Typed { before: Vec::new(), names: BTreeSet::new(), word: offset..offset };
-    let mut is_behind = false;
-    for token in lexer::tokens(&text, 0) {
-        let span = sql.document_span(token.range.clone());
-        let content = &text[token.range.clone()];
-        if token.kind == TokenKind::Semicolon {
-            if span.end > offset {
-                break;
-            }
-            typed.before.clear();
-            typed.names.clear();
-            continue;
-        }
-        let contains = span.start < offset && offset <= span.end;
-        match token.kind {
-            TokenKind::Comment if contains => return None,
-            TokenKind::Quoted if contains && content.starts_with('\'') => return None,
-            TokenKind::Whitespace | TokenKind::Comment => continue,
-            TokenKind::Word | TokenKind::Quoted if contains => {
-                typed.word = span.start..offset;
-                is_behind = true;
-                continue;
-            }
-            _ => {}
-        }
-        is_behind |= span.start >= offset;
-        if matches!(token.kind, TokenKind::Word | TokenKind::Quoted) {
-            typed.names.insert(compared(content));
-        }
-        if !is_behind {
-            typed.before.push(compared(content));
-        }
-    }
-    Some(typed)
 }
 
 /// The schema before a place, according to the last text that could be run.
@@ -143,23 +98,23 @@ fn schema_at(snapshot: &Snapshot, block: &Block<'_>, offset: usize) -> Schema {
     }
 }
 
-/// What may follow the tokens before a place.
-fn expected(before: &[String]) -> Expected {
-    const TABLES: &[ObjectKind] = &[ObjectKind::Table];
-    const ROWS: &[ObjectKind] = &[ObjectKind::Table, ObjectKind::View];
-    let mut words = before.iter().rev().map(String::as_str).filter(|word| {
-        // `DROP TABLE IF EXISTS`
-        !matches!(*word, "if" | "exists" | "not")
-    });
-    let (last, before_last) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-    match (before_last, last) {
+/// What may be written in place of a token.
+fn expected(tokens: &Tokens<'_>, cursor: usize) -> Expected {
+    // `DROP TABLE IF EXISTS`
+    let is_guard =
+        |index: &usize| ["IF", "NOT", "EXISTS"].iter().any(|word| tokens.is(*index, word));
+    let mut before = (0..cursor).rev().filter(|index| !is_guard(index));
+    let word = |index: Option<usize>| {
+        index.map(|index| tokens.text(index).to_ascii_lowercase()).unwrap_or_default()
+    };
+    let (last, before_last) = (word(before.next()), word(before.next()));
+    match (before_last.as_str(), last.as_str()) {
         ("drop" | "alter", "table") | (_, "references") => Expected::Objects(TABLES),
         ("drop", "index") => Expected::Objects(&[ObjectKind::Index]),
         ("drop", "view") => Expected::Objects(&[ObjectKind::View]),
         ("drop", "trigger") => Expected::Objects(&[ObjectKind::Trigger]),
         (_, "from" | "join" | "into" | "update") => Expected::Objects(ROWS),
-        // The table of an index or a trigger, not the condition of a join.
-        (_, "on") if before.first().is_some_and(|word| word == "create") => Expected::Objects(ROWS),
+        (_, "on") if is_table_of_index_or_trigger(tokens, cursor) => Expected::Objects(ROWS),
         (_, "collate") => Expected::Collation,
         _ => Expected::Anything,
     }
@@ -201,26 +156,56 @@ impl ItemList<'_> {
         }
     }
 
-    fn add_columns(&mut self, schema: &Schema, table: &str) {
-        let Some(table) = schema.get(&ObjectKey::new(ObjectKind::Table, table)) else { return };
-        for column in table.structure().columns.clone() {
-            let detail = format!("`{}` {}", table.name, column.declared_type);
-            self.add(
-                &quote_if_needed(&column.name),
-                lsp::CompletionItemKind::Field,
-                detail.trim_end(),
-                1,
-            );
+    /// Adds what may follow a dot: the columns of a source, of a table that the statement does not read
+    /// yet, or the tables of a schema.
+    fn add_qualified(&mut self, sources: &RowSources<'_, '_>, schema: &Schema, cursor: usize) {
+        let qualifier = sources.tokens.name(cursor - 2);
+        let is_schema = cursor < 4 || !sources.tokens.preceded_by(cursor - 2, ".");
+        match sources.source_named(cursor, &qualifier) {
+            Some(source) => self.add_columns(&source),
+            None if schema.contains_key(&ObjectKey::new(ObjectKind::Table, &qualifier)) => {
+                self.add_columns(&sources.table(&qualifier, cursor));
+            }
+            None if is_schema && qualifier.eq_ignore_ascii_case("main") => {
+                self.add_objects(schema, ROWS);
+            }
+            None => {}
         }
     }
 
-    /// Adds the columns of a table or of what a statement calls by another name.
-    fn add_columns_of(&mut self, schema: &Schema, typed: &Typed, qualifier: &str) {
-        let table: Option<&Arc<Object>> = schema.get(&ObjectKey::new(ObjectKind::Table, qualifier));
-        match table {
-            Some(_) => self.add_columns(schema, qualifier),
-            // An alias: the columns of every table that the statement names.
-            None => typed.names.iter().for_each(|name| self.add_columns(schema, name)),
+    /// Adds the columns that need no qualifier, and the names that qualify them.
+    fn add_sources(&mut self, sources: &RowSources<'_, '_>, cursor: usize) {
+        for source in sources.levels(cursor).iter().flatten() {
+            if source.access == Access::Plain {
+                self.add_columns(source);
+            }
+            let is_table = source
+                .object
+                .as_ref()
+                .is_some_and(|object| object.name.eq_ignore_ascii_case(&source.name));
+            if !is_table && !source.name.is_empty() {
+                let kind = lsp::CompletionItemKind::Variable;
+                self.add(&quote_if_needed(&source.name), kind, "rows of this statement", 2);
+            }
+        }
+    }
+
+    fn add_columns(&mut self, source: &RowSource) {
+        let owner = source.object.as_ref().map_or(&source.name, |object| &object.name);
+        for column in source.columns.iter().filter(|column| !column.name.is_empty()) {
+            let declared_type = column.origin.as_ref().and_then(|origin| {
+                Some(origin.table.structure().column(&origin.name)?.declared_type.as_str())
+            });
+            let detail = format!("`{owner}` {}", declared_type.unwrap_or_default());
+            let kind = lsp::CompletionItemKind::Field;
+            self.add(&quote_if_needed(&column.name), kind, detail.trim_end(), 1);
+        }
+    }
+
+    fn add_common_tables(&mut self, sources: &RowSources<'_, '_>, cursor: usize) {
+        for name in sources.common_table_names(cursor) {
+            let kind = lsp::CompletionItemKind::Struct;
+            self.add(&quote_if_needed(&name), kind, "common table expression", 2);
         }
     }
 

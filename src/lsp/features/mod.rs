@@ -13,3 +13,4 @@ pub(crate) mod rename;
 pub(crate) mod semantic_tokens;
 pub(crate) mod structure;
 pub(crate) mod symbols;
+pub(crate) mod typed_statement;

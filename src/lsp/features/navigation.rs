@@ -8,7 +8,9 @@ use crate::database::job::Statement;
 use crate::lsp::history::{History, history_of};
 use crate::lsp::model::{Model, Step};
 use crate::lsp::snapshot::Snapshot;
-use crate::lsp::target::{FoundName, Target, find_name, tokens_named, used_tables};
+use crate::lsp::target::{
+    FoundName, Resolver, Target, find_name, schemas_around, tokens_named, used_tables,
+};
 use crate::schema::ObjectKey;
 use crate::source::first_line_span;
 use crate::sql::tokens::Tokens;
@@ -43,19 +45,49 @@ pub(crate) fn references(
     Some(spans.into_iter().map(|span| snapshot.location(span)).collect())
 }
 
-/// The statements that use something, each by the name in it, or by its first line if it uses it
-/// through a view or trigger.
+/// The places where statements name something, and the first line of each that uses it through a view
+/// or trigger.
 fn uses(model: &Model, step: &Step, target: &Target) -> Vec<Range<usize>> {
     let key = target.object().key();
     let mut spans = Vec::new();
     for other in model.steps.iter().filter(|other| other.scope == step.scope) {
         for statement in model.statements(other) {
             if uses_target(model, other, statement, &key, target) {
-                spans.push(name_in(statement, target.name()));
+                spans.extend(places_in(model, other, statement, target));
             }
         }
     }
     spans
+}
+
+/// The places of a statement that mean something. The column of another table with the same name is
+/// left out.
+fn places_in(
+    model: &Model,
+    step: &Step,
+    statement: &Statement<'_>,
+    target: &Target,
+) -> Vec<Range<usize>> {
+    let tokens = Tokens::new(statement.sql.text());
+    let schemas = schemas_around(model, step, statement);
+    let resolver = Resolver { tokens: &tokens, schemas: &schemas };
+    let places: Vec<Range<usize>> = resolver
+        .tokens_meaning(target)
+        .into_iter()
+        .map(|index| tokens.span(&statement.sql, index, index))
+        .collect();
+    let effects = &statement.effects;
+    let is_used_unnamed = match target {
+        Target::Object(_) => true,
+        Target::Column { table, column } => {
+            let pair = (table.name.to_ascii_lowercase(), column.to_ascii_lowercase());
+            effects.read_columns.contains(&pair) || effects.updated_columns.contains(&pair)
+        }
+    };
+    match (places.is_empty(), is_used_unnamed) {
+        (true, true) => vec![first_line_span(&statement.sql)],
+        _ => places,
+    }
 }
 
 /// Whether a statement reads or changes something.

@@ -20,15 +20,12 @@ use crate::edit::unchanged::VersionRenames;
 use crate::lint::session::LintSession;
 use crate::lsp::features::navigation::uses_target;
 use crate::lsp::history::history_of;
-use crate::lsp::model::{Model, Step};
+use crate::lsp::model::Model;
 use crate::lsp::snapshot::Snapshot;
-use crate::lsp::target::{
-    FoundName, Target, find_name, is_object_place, tokens_named, used_tables,
-};
+use crate::lsp::target::{FoundName, Resolver, find_name, schemas_around};
 use crate::migrate::chain_cache::CacheUse;
-use crate::schema::{ObjectKey, ObjectKind};
 use crate::source::Source;
-use crate::sql::lexer::{quote_identifier, quote_if_needed};
+use crate::sql::lexer::{quote_identifier, quote_if_needed, unquote};
 use crate::sql::tokens::Tokens;
 
 /// Why something cannot be renamed, for the user.
@@ -45,7 +42,7 @@ pub(crate) fn prepare_rename(
         Some(found) => found.range,
         None => {
             let model = snapshot.model().ok_or(NOT_RUNNABLE)?;
-            let found = find_name(model, offset).ok_or(NOTHING_TO_RENAME)?;
+            let found = find_named(snapshot, model, offset)?;
             require_unreleased(model, &found)?;
             found.range
         }
@@ -68,11 +65,24 @@ pub(crate) fn rename(
         Some(found) => rename_version(&view, &found.version, new_name)?,
         None => {
             let model = snapshot.model().ok_or(NOT_RUNNABLE)?;
-            let found = find_name(model, offset).ok_or(NOTHING_TO_RENAME)?;
+            let found = find_named(snapshot, model, offset)?;
             rename_name(snapshot, model, &found, new_name)?
         }
     };
     Ok(snapshot.workspace_edit(edits))
+}
+
+/// The table, column or other object at a byte. An alias of it, or of a view's column, is not renamed.
+fn find_named<'m>(
+    snapshot: &Snapshot,
+    model: &'m Model,
+    offset: usize,
+) -> Result<FoundName<'m>, RenameError> {
+    let found = find_name(model, offset).filter(|found| {
+        let written = unquote(&snapshot.text[found.range.clone()]);
+        written.eq_ignore_ascii_case(found.target.name())
+    });
+    Ok(found.ok_or(NOTHING_TO_RENAME)?)
 }
 
 /// A version in a tag or a heading.
@@ -160,10 +170,9 @@ fn rename_name(
                 continue;
             }
             let tokens = Tokens::new(statement.sql.text());
-            for index in tokens_named(&tokens, found.target.name()) {
-                if !means_target(model, step, &used_tables(statement), &tokens, index, found)? {
-                    continue;
-                }
+            let schemas = schemas_around(model, step, statement);
+            let resolver = Resolver { tokens: &tokens, schemas: &schemas };
+            for index in resolver.tokens_meaning(&found.target) {
                 let text = if tokens.is_quoted(index) {
                     quote_identifier(new_name)
                 } else {
@@ -176,42 +185,6 @@ fn rename_name(
     }
     require_same_errors(snapshot, &edits)?;
     Ok(edits)
-}
-
-/// Whether a token with the name is the renamed thing: of a table, not a column of the same name; of a
-/// column, not one of another table.
-#[allow(clippy::too_many_arguments, reason = "each of them is looked at once")]
-fn means_target(
-    model: &Model,
-    step: &Step,
-    used: &std::collections::BTreeSet<String>,
-    tokens: &Tokens<'_>,
-    index: usize,
-    found: &FoundName<'_>,
-) -> Result<bool, RenameError> {
-    let name = found.target.name();
-    let schema = model.schema_at(step, step.range.end);
-    let has_column = |table: &String| {
-        let table = schema.get(&ObjectKey::new(ObjectKind::Table, table));
-        table.is_some_and(|table| table.has_column(name))
-    };
-    match &found.target {
-        Target::Object(_) => {
-            let is_object = is_object_place(tokens, index) || tokens.is(index + 1, ".");
-            Ok(is_object || !used.iter().any(has_column))
-        }
-        Target::Column { table, .. } => {
-            let own = table.name.to_ascii_lowercase();
-            let others: Vec<&String> =
-                used.iter().filter(|used| **used != own && has_column(used)).collect();
-            match others.first() {
-                Some(other) => Err(format!(
-                    "a statement uses `{name}` of `{own}` and of `{other}`, so that it cannot be decided which one is meant; rename it by hand"
-                )),
-                None => Ok(true),
-            }
-        }
-    }
 }
 
 /// Requires that the renamed document has no more errors than before.

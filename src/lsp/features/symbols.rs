@@ -7,7 +7,6 @@ use gen_lsp_types as lsp;
 use crate::document::tag::Tag;
 use crate::edit::page::DocumentView;
 use crate::lsp::snapshot::Snapshot;
-use crate::lsp::target::is_name;
 use crate::schema::ObjectKind;
 use crate::source::SourceSlice;
 use crate::sql::object_statement::{ObjectStatement, ObjectVerb};
@@ -30,7 +29,7 @@ impl Creation {
         let ObjectStatement { kind, name, .. } =
             ObjectStatement::parse(&tokens).filter(|object| object.verb == ObjectVerb::Create)?;
         let kind = ObjectKind::parse(&tokens.text(kind).to_ascii_lowercase())?;
-        is_name(&tokens, name).then(|| Self {
+        tokens.can_be_name(name).then(|| Self {
             kind,
             name: tokens.name(name),
             span: tokens.span(statement, 0, tokens.len() - 1),

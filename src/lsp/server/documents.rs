@@ -21,7 +21,8 @@ use crate::lsp::uri;
 impl Server {
     pub(super) fn open(&mut self, item: lsp::TextDocumentItem, client: &ClientFeatures) {
         let path = uri::to_path(&item.uri.0);
-        let settings = self.settings_for(path.as_ref());
+        let defaults = || DocumentSettings::new(LintOptions::default(), ConnectionSetup::default());
+        let settings = self.read_settings(path.as_ref()).unwrap_or_else(defaults);
         let uri = item.uri.0.clone();
         let document = OpenDocument {
             path: path.unwrap_or_else(|| PathBuf::from(&uri)),
@@ -53,30 +54,31 @@ impl Server {
         self.dispatch_waiting();
     }
 
-    /// The settings for a document. An error is shown once, and the defaults are used.
-    fn settings_for(&mut self, path: Option<&PathBuf>) -> DocumentSettings {
-        let defaults = || DocumentSettings::new(LintOptions::default(), ConnectionSetup::default());
-        let Some(path) = path else { return defaults() };
-        match self.host.settings(path) {
+    /// The settings for a document. `None` without a path, and if the settings have an error, which is
+    /// shown once.
+    fn read_settings(&mut self, path: Option<&PathBuf>) -> Option<DocumentSettings> {
+        match self.host.settings(path?) {
             Ok(settings) => {
                 self.settings_error = None;
-                settings
+                Some(settings)
             }
             Err(error) => {
                 if self.settings_error.as_ref() != Some(&error) {
                     self.show_message(lsp::MessageType::Error, &error);
                     self.settings_error = Some(error);
                 }
-                defaults()
+                None
             }
         }
     }
 
+    /// Reads the settings again. A document whose settings have an error keeps those that it has: a
+    /// half-typed `tatmig.toml` changes no diagnostics.
     pub(super) fn reload_settings(&mut self) {
         let uris: Vec<String> = self.documents.keys().cloned().collect();
         for uri in uris {
             let path = uri::to_path(&uri);
-            let settings = self.settings_for(path.as_ref());
+            let Some(settings) = self.read_settings(path.as_ref()) else { continue };
             if let Some(document) = self.documents.get_mut(&uri) {
                 document.settings = settings;
                 // The same text, at another address: it counts as not analysed.
