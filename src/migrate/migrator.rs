@@ -9,7 +9,7 @@ use crate::database::Database;
 use crate::database::history_entry::HistoryState;
 use crate::database::job::{JobResult, MigrationJob, TableContents, TransactionEnd};
 use crate::database::policy::DatabasePolicy;
-use crate::document::changelog::Changelog;
+use crate::document::changelog::{Changelog, StepId};
 use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
 use crate::migrate::detector::{DetectionOptions, Detector};
@@ -171,6 +171,15 @@ impl<'c, 'a> Migrator<'c, 'a> {
         }
     }
 
+    /// Why some steps may not run.
+    pub(crate) fn incomplete_reverse(
+        &self,
+        scope: Scope,
+        step_ids: &[StepId],
+    ) -> Option<IncompleteReverse> {
+        IncompleteReverse::find(self.changelog, self.replay, scope, step_ids)
+    }
+
     pub(crate) fn detector(&self) -> &Detector<'c, 'a> {
         &self.detector
     }
@@ -210,12 +219,7 @@ impl<'c, 'a> Migrator<'c, 'a> {
             Arc::new(CachedJob {
                 job: jobs.job(scope, chain_position, &step_ids),
                 path,
-                incomplete_reverse: IncompleteReverse::find(
-                    self.changelog,
-                    self.replay,
-                    scope,
-                    &step_ids,
-                ),
+                incomplete_reverse: self.incomplete_reverse(scope, &step_ids),
             })
         });
         Ok(Some(cached_job.clone()))

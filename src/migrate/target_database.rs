@@ -97,7 +97,14 @@ impl Migrator<'_, '_> {
         target_database: &TargetDatabase,
         options: &ConnectOptions,
     ) -> DatabaseStatus {
-        target_database.read_status(self.document(), self.run_target(), options)
+        let scope = target_database.scope;
+        let mut status = target_database.read_status(self.document(), self.run_target(), options);
+        if let Some(incomplete_reverse) = self.incomplete_reverse(scope, &status.steps) {
+            status.error = Some(Box::new(incomplete_reverse.error().into()));
+            status.steps.clear();
+            status.pending.clear();
+        }
+        status
     }
 
     /// Brings a target database to the target version.

@@ -1,6 +1,8 @@
 //! Uncomments the SQL of planned migrations in memory, for rehearsals and checks. Every byte keeps
 //! its position in the document.
 
+use std::ops::Range;
+
 use rusqlite::Connection;
 use semver::Version;
 
@@ -63,30 +65,39 @@ impl Changelog<'_> {
     }
 }
 
-/// The byte offsets in the document of the comment marks before the statements of a block.
+/// The byte offsets in the document of the comment marks of two bytes around the statements of a
+/// block: `--` before each line, or `/*` and `*/`.
 pub(crate) fn comment_markers(connection: &Connection, block: &ScopedSql<'_>) -> Vec<usize> {
     let text = block.sql().text();
     let comments: Vec<_> = lexer::tokens(text, 0)
-        .filter(|token| {
-            token.kind == lexer::TokenKind::Comment && text[token.range.clone()].starts_with("--")
-        })
+        .filter(|token| token.kind == lexer::TokenKind::Comment && token.is_terminated)
         .map(|token| token.range)
         .collect();
+    let is_line = |comment: &Range<usize>| text[comment.clone()].starts_with("--");
     let mut markers = Vec::new();
     let mut index = 0;
     while index < comments.len() {
-        let count = statement_line_count(
-            connection,
-            comments[index..].iter().map(|range| &text[range.start + 2..range.end]),
-        );
-        markers.extend(
-            comments[index..index + count]
-                .iter()
-                .map(|range| block.sql().document_offset(range.start)),
-        );
+        let comment = &comments[index];
+        if !is_line(comment) {
+            if is_statement(connection, &text[comment.start + 2..comment.end - 2]) {
+                markers.extend([comment.start, comment.end - 2]);
+            }
+            index += 1;
+            continue;
+        }
+        let lines = comments[index..].iter().take_while(|comment| is_line(comment));
+        let lines = lines.map(|comment| &text[comment.start + 2..comment.end]);
+        let count = statement_line_count(connection, lines);
+        markers.extend(comments[index..index + count].iter().map(|comment| comment.start));
         index += count.max(1);
     }
-    markers
+    markers.into_iter().map(|offset| block.sql().document_offset(offset)).collect()
+}
+
+/// Whether the text of a comment begins with a statement.
+fn is_statement(connection: &Connection, text: &str) -> bool {
+    let start = lexer::skip_trivia(text, 0);
+    statement_line_count(connection, text[start..].lines()) > 0
 }
 
 /// The number of lines, from the first on, that form one statement; 0 if the first line does not
@@ -111,24 +122,38 @@ fn statement_line_count<'t>(
         if !line.trim_end().ends_with(';') || lexer::is_unfinished_trigger(&candidate) {
             continue;
         }
-        match connection.prepare(&candidate) {
-            Ok(_) => return index + 1,
-            Err(error) => match sqlite_message(&error) {
-                error_message if error_message == "incomplete input" => {}
-                error_message
-                    if error_message.contains("syntax error")
-                        || error_message.contains("unrecognized token") =>
-                {
-                    // Prose may begin with such a keyword. A keyword in capitals is SQL with a
-                    // syntax error, which must be reported and not passed over.
-                    return if is_uppercase { index + 1 } else { 0 };
-                }
-                // The statement names a table that an empty database does not have, but it is SQL.
-                _ => return index + 1,
-            },
+        match read_statement(connection, &candidate) {
+            Candidate::Statement => return index + 1,
+            // Prose may begin with such a keyword. A keyword in capitals is SQL with a syntax error,
+            // which must be reported and not passed over.
+            Candidate::SyntaxError => return if is_uppercase { index + 1 } else { 0 },
+            Candidate::Incomplete => {}
         }
     }
-    0
+    // The last statement of a block needs no semicolon.
+    let is_last =
+        is_uppercase && matches!(read_statement(connection, &candidate), Candidate::Statement);
+    if is_last { candidate.lines().count() } else { 0 }
+}
+
+/// What a text is that begins with a keyword of SQL.
+enum Candidate {
+    Statement,
+    Incomplete,
+    SyntaxError,
+}
+
+fn read_statement(connection: &Connection, text: &str) -> Candidate {
+    let Err(error) = connection.prepare(text) else { return Candidate::Statement };
+    let message = sqlite_message(&error);
+    if message == "incomplete input" {
+        Candidate::Incomplete
+    } else if message.contains("syntax error") || message.contains("unrecognized token") {
+        Candidate::SyntaxError
+    } else {
+        // The statement names a table that an empty database does not have, but it is SQL.
+        Candidate::Statement
+    }
 }
 
 #[cfg(test)]
@@ -153,5 +178,30 @@ mod tests {
             "ALTER TABLE t DROP COLUMN b ; CREATE TRIGGER x AFTER INSERT ON t BEGIN DELETE FROM t ; SELECT 1 ; END"
         );
         assert!(uncommented.contains("-- Drop the column"));
+    }
+
+    #[test]
+    fn comments_in_slashes_and_a_last_statement_without_a_semicolon_are_uncommented() {
+        for (sql, expected) in [
+            ("/* ALTER TABLE t DROP COLUMN b; */", "ALTER TABLE t DROP COLUMN b"),
+            (
+                "/*\n-- why\nALTER TABLE t DROP COLUMN b;\nDELETE FROM t\n*/",
+                "ALTER TABLE t DROP COLUMN b ; DELETE FROM t",
+            ),
+            ("-- ALTER TABLE t\n--   DROP COLUMN b", "ALTER TABLE t DROP COLUMN b"),
+            ("-- first\n/* DELETE FROM t; */\n-- SELECT 1;", "DELETE FROM t ; SELECT 1"),
+            ("/* Drop the column; it is not used. */\n-- Select the rows", ""),
+            ("/* DELETE comes later */\n-- UPDATE needed", ""),
+        ] {
+            let text = format!(
+                "## Baseline 1.0.0\n```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE t (a, b);\n-- [user:baseline→1.0.0:end]\n```\n\
+                 ## 1.0.0 → 1.1.0 (Planned)\n```sql\n-- [user:1.0.0→1.1.0:start]\n{sql}\n-- [user:1.0.0→1.1.0:end]\n```\n"
+            );
+            let changelog = Changelog::parse(&text).unwrap();
+            let uncommented = changelog.uncomment_planned(&Version::new(1, 1, 0)).unwrap();
+            let changelog = Changelog::parse(&uncommented).unwrap();
+            let block = changelog.chain()[0].user.as_ref().unwrap();
+            assert_eq!(lexer::normalize(block.sql().text()), expected, "{sql}");
+        }
     }
 }

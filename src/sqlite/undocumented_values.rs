@@ -89,8 +89,8 @@ fn documented_columns(job: &MigrationJob<'_>, table: &str) -> BTreeSet<String> {
     let key = ObjectKey::new(ObjectKind::Table, table);
     let scripts = || job.steps.iter().map(|step| step.script);
     let changes = scripts().flat_map(|script| &script.object_changes);
-    let changed = changes.filter(|(changed, _)| *changed == key);
-    let objects = changed
+    let objects = changes
+        .filter(|(changed, _)| *changed == key)
         .filter_map(|(_, object)| object.as_ref())
         .chain(job.schema_before.get(&key))
         .filter(|object| !object.is_virtual_table());

@@ -370,7 +370,7 @@ fn list_shows_what_each_backup_holds() {
 #[test]
 fn one_rule_decides_whether_a_command_backs_up_first() {
     let rule =
-        "Back up first what would change; `downgrade`, `redo`, `restore` and `reset` always do";
+        "Back up first what would change; `downgrade`, `redo`, `restore` and `reset` do so unless";
     for command in ["upgrade", "downgrade", "redo", "restore", "reset"] {
         let help = Fleet::new().run([command, "-h"]).status(0).stdout_text();
         let words: Vec<&str> = help.split_whitespace().collect();

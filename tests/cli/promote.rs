@@ -95,3 +95,23 @@ fn a_heading_with_several_planned_migrations_is_refused() {
     let run = fleet.run_without_changes(["promote", "1.1.0"]);
     run.status(2).stderr("error: the heading `Ideas (Planned)` (MIGRATIONS.md:12) also plans `user:1.1.0→1.2.0`; give each planned migration its own heading with `(Planned)`\n");
 }
+
+/// A comment of several lines and a last statement without a semicolon are SQL as well: an empty
+/// migration would be recorded otherwise.
+#[test]
+fn sql_in_other_comments_is_released_too() {
+    for (planned, released) in [
+        ("/*\nCREATE TABLE b (x);\n*/", "\nCREATE TABLE b (x);\n\n"),
+        ("-- CREATE TABLE b (x)", "CREATE TABLE b (x)\n"),
+    ] {
+        let text = PLANNED_DOCUMENT.split("-- Once").next().unwrap_or_default();
+        let fleet = Fleet::new()
+            .document(format!("{text}{planned}\n-- [user:1.0.0→1.1.0:end]\n```\n"))
+            .user("ann", "");
+        fleet.run(["promote", "1.1.0"]).status(0);
+        let expected = format!("1.1.0:start]\n{released}-- [user:1.0.0→1.1.0:end]");
+        assert!(document_text(&fleet).contains(&expected), "{}", document_text(&fleet));
+        fleet.run(["upgrade", "--all-users"]).status(0);
+        assert_eq!(fleet.database("ann").tables(), ["a", "b"]);
+    }
+}

@@ -671,6 +671,11 @@ fn a_reverse_block_that_does_not_restore_the_schema_changes_nothing() {
             .stderr_contains("this reverse block does not restore the user schema of `1.0.0`")
             .stderr_contains(problem)
             .stderr_contains("-- [user:1.1.0→1.0.0:start]");
+        fleet
+            .run(["downgrade", "--to", "1.0.0", "--all-users", "--dry-run"])
+            .status(1)
+            .stdout("")
+            .stderr_contains("error[reverse-differs]: `ann`");
         assert_eq!(fleet.database("ann").dump(), before, "{reverse}");
     }
     let blocks = [BASELINE, ("user:1.0.0→baseline", "SELECT 1;")];
