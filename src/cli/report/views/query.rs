@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use serde::ser::{SerializeSeq, Serializer};
 use serde::{Serialize, ser};
 use tatmig::fleet::{RowReader, TargetDatabase};
-use tatmig::text::list_names;
 use tatmig::{Diagnostic, Rule, Scope, Source};
 
 use crate::cli::report::console::Console;
@@ -16,7 +15,7 @@ use crate::cli::report::json::{DatabaseKeys, ErrorEntry, ProblemEntry};
 use crate::cli::report::query_output::{FinishedOutput, QueriedDatabase, QueryCounts, SumRow};
 use crate::cli::report::rows::json_row::JsonRow;
 use crate::cli::report::view::View;
-use crate::cli::report::views::failures::name_and_location;
+use crate::cli::report::views::failures::describe_databases;
 
 /// The result of `query`. Rows that are not part of the document are written already.
 #[derive(Serialize)]
@@ -71,7 +70,6 @@ impl<'r> QueryView<'r> {
         }
     }
 
-    /// Prints each distinct failure once, with the databases that it concerns.
     /// What to do if the statement fits the users' databases, and fails on the system database.
     fn print_selection_hint(&self, console: &Console) {
         let QueryCounts { total, failed, .. } = self.output.counts;
@@ -83,6 +81,7 @@ impl<'r> QueryView<'r> {
         }
     }
 
+    /// Prints each distinct failure once, with the databases that it concerns.
     fn print_failures(&self, console: &Console) {
         type Key<'k> = (&'k str, Option<usize>);
         let mut groups: BTreeMap<Key<'_>, Vec<&QueriedDatabase>> = BTreeMap::new();
@@ -105,18 +104,6 @@ impl<'r> QueryView<'r> {
                 ),
                 None => console.error(text),
             }
-        }
-    }
-}
-
-/// `` `ann` (ann_longterm.db)`` or ``2 databases (`ann`, `bob`)``.
-fn describe_databases(databases: &[&TargetDatabase]) -> String {
-    match databases {
-        [database] => name_and_location(database),
-        _ => {
-            let names: Vec<String> =
-                databases.iter().map(|database| database.display_name()).collect();
-            format!("{} ({})", plural(names.len(), "database"), list_names(&names))
         }
     }
 }
