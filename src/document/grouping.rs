@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use crate::document::blocks::{Block, Blocks};
 use crate::document::chain_errors;
 use crate::document::diagnostic::Diagnostic;
+use crate::document::directive::unfinished_parts;
 use crate::document::imported_lines::{AssignedImports, assign_imported};
 use crate::document::migration::{Migration, ScopedSql, Seed};
 use crate::document::tag::{Scope, Tag, VersionPair, VersionPoint};
@@ -165,9 +166,12 @@ fn check_planned_sql(migration: &Migration<'_>) -> Option<Diagnostic> {
     Some(chain_errors::planned_live_sql(migration, live_block))
 }
 
-/// Returns a diagnostic if a released migration has no SQL.
+/// Returns a diagnostic if a released migration has no SQL. A block that a person has to finish is
+/// reported for that already.
 fn check_released_sql(migration: &Migration<'_>) -> Option<Diagnostic> {
     let mut blocks = Scope::BOTH.into_iter().filter_map(|scope| migration.block(scope));
-    (!migration.planned && blocks.all(ScopedSql::is_empty))
+    let is_left_empty =
+        |block: &ScopedSql<'_>| block.is_empty() && unfinished_parts(&block.sql).is_empty();
+    (!migration.planned && blocks.all(is_left_empty))
         .then(|| chain_errors::released_without_sql(migration))
 }

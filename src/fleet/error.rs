@@ -12,7 +12,7 @@ use crate::text::escape_for_display;
 #[non_exhaustive]
 pub enum FleetError {
     /// The system database is missing.
-    #[error("the system database `{}` does not exist; create it with `tatmig init`, or pass `--system-db PATH`", .0.display())]
+    #[error("the system database `{}` does not exist; create it with `tatmig init`, or restore it with `tatmig restore`; `--system-db PATH` names another file, and `--no-system` leaves it out", .0.display())]
     NoSystemDatabase(PathBuf),
     /// The users directory is missing.
     #[error("the users directory `{}` does not exist; pass `--users-dir PATH`", absolute(.0))]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 /// The path of a `file:` URI; `None` for a document that is no file, such as an unsaved one.
 pub(crate) fn to_path(uri: &str) -> Option<PathBuf> {
@@ -17,9 +17,35 @@ pub(crate) fn to_path(uri: &str) -> Option<PathBuf> {
     Some(PathBuf::from(if cfg!(windows) && is_drive(&decoded) { &decoded[1..] } else { &decoded }))
 }
 
+/// What a relative link may hold that a URI may not. A `%` is left alone: in Markdown it already
+/// encodes a byte.
+const NOT_IN_LINKS: AsciiSet = CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// A link of a document, as a part of a URI.
+pub(crate) fn encode_link(link: &str) -> String {
+    utf8_percent_encode(link, &NOT_IN_LINKS).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_are_encoded_but_not_twice() {
+        assert_eq!(encode_link("a/b c%20d é.md#x"), "a/b%20c%20d%20%C3%A9.md#x");
+    }
 
     #[test]
     fn paths_are_decoded() {

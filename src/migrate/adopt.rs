@@ -14,7 +14,7 @@ use crate::plan::error::PlanError;
 use crate::plan::outcome::{AtHead, MigrateError, Outcome};
 use crate::plan::position::ChainPosition;
 use crate::schema::Schema;
-use crate::schema::difference::{Difference, drift_note};
+use crate::schema::difference::{AcceptedDrift, Difference, drift_note};
 use crate::target::TargetDatabase;
 
 /// The version to record.
@@ -226,6 +226,10 @@ impl Migrator<'_, '_> {
             self.require_changes(scope, position, &schema, database)?;
         }
         let drift = self.detector().drift(scope, position, schema);
+        if !is_edited && drift.is_empty() && database.accepted_drift()? == AcceptedDrift::default()
+        {
+            return Ok(Outcome::Current { version });
+        }
         let note = drift_note(drift.iter()).filter(|_| accepts_drift);
         let mut step = self.jobs().history_step(HistoryEvent::Adopt, scope, position, note);
         continue_from(&mut step, last_entry);

@@ -138,6 +138,16 @@ fn an_unreadable_database_is_reported_and_the_others_are_copied() {
 }
 
 #[test]
+fn databases_with_one_error_are_listed_once() {
+    let fleet = Fleet::from_blocks(NOTES).system("").user("ann", "").upgrade_to("1.1.0");
+    let fleet = fleet.file("bad_longterm.db", "no database").file("worse_longterm.db", "neither");
+    let run = fleet.run(["backup", "--all-users"]);
+    run.status(1).stderr_contains("error: 2 databases (`bad`, `worse`): not a SQLite database");
+    let lines = run.stderr_text().lines().filter(|line| line.starts_with("error")).count();
+    assert_eq!(lines, 1, "{}", run.describe());
+}
+
+#[test]
 fn a_damaged_database_is_not_backed_up() {
     let fleet = fleet().user(
         "ann",
@@ -370,7 +380,7 @@ fn list_shows_what_each_backup_holds() {
 #[test]
 fn one_rule_decides_whether_a_command_backs_up_first() {
     let rule =
-        "Back up first what would change; `downgrade`, `redo`, `restore` and `reset` always do";
+        "Back up first what would change; `downgrade`, `redo`, `restore` and `reset` do so unless";
     for command in ["upgrade", "downgrade", "redo", "restore", "reset"] {
         let help = Fleet::new().run([command, "-h"]).status(0).stdout_text();
         let words: Vec<&str> = help.split_whitespace().collect();

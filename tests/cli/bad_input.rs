@@ -106,7 +106,8 @@ fn no_system_database() {
     ] {
         fleet.run_without_changes(arguments).status(2).stderr(
             "error: the system database `system.db` does not exist; \
-             create it with `tatmig init`, or pass `--system-db PATH`\n",
+             create it with `tatmig init`, or restore it with `tatmig restore`; \
+             `--system-db PATH` names another file, and `--no-system` leaves it out\n",
         );
     }
 }

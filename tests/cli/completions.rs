@@ -49,6 +49,17 @@ fn scripts_without_values_cover_every_command_and_flag() {
 }
 
 #[test]
+fn the_page_of_a_command_of_a_command_is_printed() {
+    let fleet = Fleet::new();
+    let page = fleet.run(["man", "backup-list"]).status(0).stdout_text();
+    assert!(page.contains(r"tatmig\-backup\-list \- List the backups"), "{page}");
+    let page = fleet.run(["man", "backup"]).status(0).stdout_text();
+    assert!(page.contains(r"tatmig\-backup\-prune(1)"), "{page}");
+    assert!(!page.contains(r"tatmig\-backup\-help(1)"), "{page}");
+    fleet.run(["man", "backup-nope"]).status(2).stderr_contains("unknown command `backup-nope`");
+}
+
+#[test]
 fn shells_parse_their_completion_scripts() {
     let fleet = Fleet::new();
     for (shell, flag) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {

@@ -313,6 +313,15 @@ fn verify_shows_a_constraint_that_was_lost_by_hand() {
         .status(0)
         .stdout_contains("recorded at 1.0.0, with 1 difference\n");
     fleet.run_without_changes(["verify"]).status(0).stdout_contains("(accepted drift)");
+    // Without drift, nothing is recorded.
+    let fleet = fleet.user("c", "");
+    fleet.run(["upgrade", "--user", "c"]).status(0);
+    let dump = fleet.database("c").dump();
+    fleet
+        .run(["adopt", "--user", "c", "--accept-drift"])
+        .status(0)
+        .stdout("1 user (`c`): already at 1.0.0\n");
+    assert_eq!(fleet.database("c").dump(), dump);
 }
 
 #[test]

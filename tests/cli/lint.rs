@@ -12,6 +12,15 @@ fn lint_arguments<'a>(extra_arguments: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[test]
+fn the_option_that_shows_notes_is_named() {
+    let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", "CREATE TABLE notes (a);")]);
+    let run = fleet.run(["lint"]).status(0).stdout_text();
+    assert!(run.ends_with(", 1 note (`-v` shows it)\n"), "{run}");
+    let run = fleet.run(["lint", "-v"]).status(0).stdout_text();
+    assert!(run.ends_with(", 1 note\n"), "{run}");
+}
+
+#[test]
 fn a_good_document_needs_no_database() {
     let fleet = Fleet::from_blocks(NOTES);
     fleet

@@ -1,7 +1,6 @@
 //! Tests `lint --fix` and `lint --watch`.
 
 use std::fs;
-use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -182,9 +181,11 @@ fn watch(fleet: &Fleet) -> Child {
 }
 
 fn output(fleet: &Fleet) -> String {
-    let mut text = String::new();
-    fs::File::open(fleet.path("out")).unwrap().read_to_string(&mut text).unwrap();
-    text
+    fs::read_to_string(fleet.path("out")).unwrap()
+}
+
+fn errors(fleet: &Fleet) -> String {
+    fs::read_to_string(fleet.path("err")).unwrap()
 }
 
 #[cfg(unix)]
@@ -215,6 +216,15 @@ fn watch_checks_after_each_save_and_ends_with_the_last_result() {
     let fleet = fleet.document(&same);
     std::thread::sleep(Duration::from_millis(900));
     assert_eq!(output(&fleet), before);
+    // Settings that are not used are reported, once.
+    let fleet = fleet.file("tatmig.toml", "[lint]\nallow = [\"sql\"]\n");
+    wait_until("the note about the settings", || {
+        errors(&fleet).contains("the settings file changed; run `tatmig lint --watch` again")
+    });
+    let fleet = fleet.file("tatmig.toml", "");
+    std::thread::sleep(Duration::from_millis(900));
+    assert_eq!(errors(&fleet).matches("settings file changed").count(), 1);
+    fs::remove_file(fleet.path("tatmig.toml")).unwrap();
     interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(1), "the last check found errors");
 

@@ -98,6 +98,17 @@ fn document_text(fleet: &Fleet) -> String {
 }
 
 #[test]
+fn an_unfinished_migration_is_reported_once() {
+    let fleet = Fleet::new();
+    fleet.run(["new", "1.0.0", "-m", "First"]).status(0);
+    fleet
+        .run(["lint"])
+        .status(2)
+        .stdout("MIGRATIONS.md: 2 errors, 0 warnings\n")
+        .stderr_lacks("released-without-sql");
+}
+
+#[test]
 fn a_new_section_follows_the_style_and_order_of_the_document() {
     let fleet = Fleet::new().document(STYLED_DOCUMENT);
     fleet

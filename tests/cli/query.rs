@@ -21,6 +21,17 @@ fn fleet() -> Fleet {
 }
 
 #[test]
+fn a_statement_that_fits_only_the_users_names_the_option_that_leaves_the_system_out() {
+    let fleet = Fleet::from_blocks(NOTES).system("").users(2, "").upgrade_to("1.2.0");
+    let hint = "`--no-system` leaves the system database out";
+    let sql = "SELECT count(*) AS n FROM notes";
+    fleet.run(["query", sql]).status(1).stderr_contains(hint);
+    fleet.run(["query", sql, "--no-system"]).status(0).stderr_lacks(hint);
+    fleet.run(["query", "SELECT no"]).status(1).stderr_lacks(hint);
+    fleet.run(["query", sql, "--system"]).status(1).stderr_lacks(hint);
+}
+
+#[test]
 fn rows_of_all_databases_are_one_table() {
     let fleet = fleet();
     let sql = "SELECT id, body, CASE id WHEN 1 THEN 2.5 END AS price FROM notes";

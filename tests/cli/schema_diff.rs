@@ -17,6 +17,17 @@ fn fleet() -> Fleet {
 }
 
 #[test]
+fn the_warnings_of_the_document_are_counted_once() {
+    let fleet = Fleet::new().document(
+        "```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE a (b);\n-- [user:baseline→1.0.0:end]\n\
+         -- [user:1.0.0→1.1.0:start]\n-- [user:1.0.0→1.1.0:end]\n```\n",
+    );
+    let run = fleet.run_without_changes(["schema", "--diff", "1.0.0..1.1.0"]);
+    let errors = run.status(0).stderr_text();
+    assert_eq!(errors.matches("; run `tatmig lint`").count(), 1, "{errors}");
+}
+
+#[test]
 fn two_versions_are_compared_as_a_table_and_as_sql() {
     let fleet = fleet();
     fleet.run_without_changes(["schema", "--diff", "1.0.0..head"]).status(0).stderr("").stdout(

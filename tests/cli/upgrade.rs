@@ -206,7 +206,10 @@ fn no_user_is_changed_if_the_system_database_fails() {
         .status(1)
         .stderr_contains("error[sql]: `system` (system.db): UNIQUE constraint failed")
         .stderr_contains("MIGRATIONS.md:9:")
-        .stdout_contains("system: failed\n2 users: 2 skipped\n");
+        .stdout_contains("system: failed\n2 users: 2 skipped\n")
+        .stdout_contains(
+            "2 databases skipped, since the system database failed; run the command again\n",
+        );
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.0.0"));
 }
 

@@ -5,8 +5,8 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub(crate) struct CopyArgs {
-    /// Back up first what would change; `downgrade`, `redo`, `restore` and `reset` always do,
-    /// `upgrade` does with this flag or with `backup = true` in tatmig.toml
+    /// Back up first what would change; `downgrade`, `redo`, `restore` and `reset` do so unless
+    /// `--no-backup` is given, `upgrade` with this flag or with `backup = true` in tatmig.toml
     #[arg(long)]
     backup: bool,
     /// Do not back up first

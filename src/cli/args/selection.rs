@@ -10,7 +10,7 @@ use tatmig::fleet::{Selection, SystemSelection, UserSelection};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Selection of databases")]
 pub(crate) struct SelectionArgs {
-    /// Select this user's database alone; may be repeated
+    /// Select this user's database; may be repeated
     #[arg(long = "user", value_name = "NAME")]
     users: Vec<OsString>,
     /// Select every user database and the system database

@@ -35,7 +35,7 @@ Examples:
   tatmig man upgrade | man -l -                read the page of a command
   tatmig man --dir ~/.local/share/man/man1     write all pages")]
     Man {
-        /// Command to describe [default: tatmig itself]
+        /// Command to describe, such as `upgrade` or `backup-list` [default: tatmig itself]
         #[arg(value_name = "COMMAND")]
         command: Option<String>,
         /// Write all pages into this directory: `tatmig.1`, `tatmig-upgrade.1` …

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::document_file::DocumentFile;
 use crate::cli::report::exit_status::{EXIT_SUCCESS, failure_if};
+use crate::cli::settings::path::find_settings_file;
 
 /// How often the file is looked at.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -54,11 +55,23 @@ pub(crate) fn watch(
     let mut document = context.read_document()?;
     let mut status = check(&document)?;
     context.report.print_note(format!("watching {}; press Ctrl-C to end", document.name));
+    let settings_stamp = || {
+        let named = context.settings.toml_path.clone();
+        FileStamp::read(&named.or_else(|| find_settings_file(Some(path)))?)
+    };
+    let first_settings = settings_stamp();
+    let mut has_other_settings = false;
     let mut missing = 0;
     // Whether the file could be read when it was last looked at.
     let mut is_readable = true;
     while context.signals.received_signal().is_none() {
         std::thread::sleep(INTERVAL);
+        if !has_other_settings && settings_stamp() != first_settings {
+            has_other_settings = true;
+            context
+                .report
+                .print_note("the settings file changed; run `tatmig lint --watch` again to use it");
+        }
         let found = FileStamp::read(path);
         missing = if found.is_none() { missing + 1 } else { 0 };
         if missing == MAX_MISSING {

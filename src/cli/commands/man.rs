@@ -21,10 +21,7 @@ struct Entry {
 
 const EXIT_STATUSES: [Entry; 5] = [
     Entry { term: "0", text: "Everything that was asked for is done." },
-    Entry {
-        term: "1",
-        text: "At least one database failed, and nothing of it was changed, or has problems.",
-    },
+    Entry { term: "1", text: "At least one database failed and was not changed, or has problems." },
     Entry {
         term: "2",
         text: "Wrong usage, or a document that cannot be used. No database was changed.",
@@ -83,7 +80,8 @@ pub(crate) fn write_man_pages(
     }
     let command = match command_name {
         None => &root_command,
-        Some(name) => match root_command.find_subcommand(name) {
+        // The name as in the name of the page: `backup-list` is a command of `backup`.
+        Some(name) => match name.split('-').try_fold(&root_command, Command::find_subcommand) {
             Some(command) => command,
             None => bail!("unknown command `{name}`; `tatmig --help` lists the commands"),
         },
@@ -106,7 +104,12 @@ fn write_pages(command: &Command, dir: &Path) -> anyhow::Result<()> {
 /// Renders the page of a command.
 fn render_man_page(command: &Command) -> anyhow::Result<Vec<u8>> {
     let source = concat!("tatmig ", env!("CARGO_PKG_VERSION"));
-    let man = Man::new(command.clone()).source(source);
+    // `help` has no page.
+    let hide_help = |subcommand: Command| {
+        let is_help = subcommand.get_name() == "help";
+        subcommand.hide(is_help)
+    };
+    let man = Man::new(command.clone().mut_subcommands(hide_help)).source(source);
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;

@@ -23,6 +23,7 @@ pub(crate) mod styled_line;
 pub(crate) mod view;
 pub(crate) mod views;
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
@@ -34,7 +35,7 @@ use tatmig::migrate::Replay;
 use tatmig::plan::Outcome;
 use tatmig::semver::Version;
 use tatmig::text::escape_for_display;
-use tatmig::{Changelog, ColorMode, Diagnostic, Source};
+use tatmig::{Changelog, ColorMode, Diagnostic, Severity, Source};
 
 use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
 use crate::cli::report::command_line::without_passwords;
@@ -79,6 +80,8 @@ struct ReportState {
     changes: Option<String>,
     /// Whether the line that ends an interrupted run is printed.
     is_interruption_reported: bool,
+    /// The documents whose warnings were counted.
+    counted_documents: BTreeSet<String>,
 }
 
 impl Report {
@@ -348,9 +351,16 @@ impl Report {
         self.console.note(text);
     }
 
-    /// Prints the errors of a document in full, and how many warnings it has.
+    /// Prints the errors of a document in full, and how many warnings it has: once, also if a
+    /// command checks the document several times.
     pub(crate) fn print_document_errors(&self, source: &Source<'_>, diagnostics: &[Diagnostic]) {
-        self.console.document_errors(source, diagnostics);
+        if self.state().counted_documents.insert(source.name().to_owned()) {
+            self.console.document_errors(source, diagnostics);
+        } else {
+            let is_error = |diagnostic: &&Diagnostic| diagnostic.severity == Severity::Error;
+            let errors: Vec<_> = diagnostics.iter().filter(is_error).cloned().collect();
+            self.console.document_errors(source, &errors);
+        }
     }
 
     /// Begins a stage of the command, with a number of databases if it is known. It is shown on a

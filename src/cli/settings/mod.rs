@@ -4,7 +4,7 @@
 mod extensions;
 pub(crate) mod file;
 pub(crate) mod origins;
-mod path;
+pub(crate) mod path;
 #[cfg(feature = "server")]
 mod server;
 mod toml_message;
@@ -43,6 +43,8 @@ const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Settings {
     /// The path of the document.
     pub(crate) file: PathBuf,
+    /// The path of the settings file; `None` without one.
+    pub(crate) toml_path: Option<PathBuf>,
     pub(crate) fleet_config: FleetConfig,
     pub(crate) backups_dir: PathBuf,
     pub(crate) verbosity: Verbosity,
@@ -102,6 +104,7 @@ impl Settings {
         let jobs = global.jobs.or(settings_file.jobs).map_or(DEFAULT_JOBS, NonZeroUsize::get);
         let mut settings = Self {
             file: path_or(global.file.as_ref(), settings_file.file.as_ref(), default(DEFAULT_FILE)),
+            toml_path: settings_file.path.clone(),
             fleet_config,
             backups_dir: backups_dir(global, &settings_file),
             verbosity,

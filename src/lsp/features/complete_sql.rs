@@ -7,13 +7,13 @@ use gen_lsp_types as lsp;
 use crate::document::blocks::Block;
 use crate::document::tag::{Scope, Tag};
 use crate::edit::change::TextChange;
-use crate::lsp::features::typed_statement::TypedStatement;
+use crate::lsp::features::typed_statement::{Quotes, TypedStatement};
 use crate::lsp::row_sources::{Access, RowSource, RowSources};
 use crate::lsp::snapshot::Snapshot;
 use crate::lsp::target::is_table_of_index_or_trigger;
 use crate::schema::{ObjectKey, ObjectKind, Schema};
 use crate::sql::keywords::{FUNCTIONS, KEYWORDS, TYPES};
-use crate::sql::lexer::quote_if_needed;
+use crate::sql::lexer::{quote_identifier, quote_if_needed, unquote};
 use crate::sql::tokens::Tokens;
 
 /// The collations that every SQLite has.
@@ -42,7 +42,8 @@ pub(crate) fn sql_items(
     let tokens = typed.tokens();
     let cursor = TypedStatement::cursor(&tokens);
     let sources = RowSources::new(&tokens, &schemas);
-    let mut list = ItemList { snapshot, word: typed.word.clone(), items: Vec::new() };
+    let (word, quotes) = (typed.word.clone(), typed.quotes);
+    let mut list = ItemList { snapshot, word, quotes, items: Vec::new() };
     if cursor > 1 && tokens.preceded_by(cursor, ".") {
         list.add_qualified(&sources, &schemas[0], cursor);
         return list.items;
@@ -123,17 +124,26 @@ fn expected(tokens: &Tokens<'_>, cursor: usize) -> Expected {
 struct ItemList<'s> {
     snapshot: &'s Snapshot,
     word: Range<usize>,
+    quotes: Quotes,
     items: Vec<lsp::CompletionItem>,
 }
 
 impl ItemList<'_> {
     fn add(&mut self, label: &str, kind: lsp::CompletionItemKind, detail: &str, rank: u8) {
         let range = self.snapshot.range(self.word.clone());
-        let edit = lsp::TextEdit { range, new_text: label.to_owned() };
+        let (new_text, filter_text) = match self.quotes {
+            Quotes::None => (label.to_owned(), None),
+            Quotes::Opened(quote) => {
+                let name = unquote(label);
+                (quote_identifier(&name), Some(format!("{quote}{name}")))
+            }
+        };
+        let edit = lsp::TextEdit { range, new_text };
         self.items.push(lsp::CompletionItem {
             label: label.to_owned(),
             kind: Some(kind),
             detail: Some(detail.to_owned()),
+            filter_text,
             sort_text: Some(format!("{rank}{label}")),
             text_edit: Some(lsp::CompletionItemTextEdit::TextEdit(edit)),
             ..lsp::CompletionItem::default()
@@ -210,6 +220,9 @@ impl ItemList<'_> {
     }
 
     fn add_words(&mut self, snapshot: &Snapshot) {
+        if self.quotes != Quotes::None {
+            return;
+        }
         for function in snapshot.settings.setup.extensions.functions() {
             let kind = lsp::CompletionItemKind::Function;
             self.add(&function.name, kind, "function of the application", 3);

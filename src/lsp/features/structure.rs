@@ -8,6 +8,7 @@ use pulldown_cmark::{Event, Parser, Tag};
 
 use crate::document::diagnostic::Rule;
 use crate::lsp::snapshot::Snapshot;
+use crate::lsp::uri;
 use crate::source::SourceSlice;
 use crate::sql::statements::statement_ranges;
 
@@ -109,7 +110,18 @@ pub(crate) fn document_links(snapshot: &Snapshot) -> Vec<lsp::DocumentLink> {
         let is_absolute = target.split_once(':').is_some_and(|(scheme, _)| {
             scheme.len() > 1 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
         });
-        let target = if is_absolute { target.to_owned() } else { format!("{directory}/{target}") };
+        let target = if is_absolute {
+            target.to_owned()
+        } else {
+            let path = uri::encode_link(target);
+            // `/a` is a path from the root.
+            if path.starts_with('/') {
+                let scheme_end = directory.find("://").map_or(0, |at| at + "://".len());
+                format!("{}{path}", &directory[..scheme_end])
+            } else {
+                format!("{directory}/{path}")
+            }
+        };
         links.push(link(snapshot, range, target));
     }
     for (at, mark) in text.match_indices("tatmig:allow ") {

@@ -17,8 +17,18 @@ const PLACEHOLDER: &str = "tatmig_typed_word";
 pub(crate) struct TypedStatement {
     /// The statement, with the placeholder in place of the word.
     text: String,
-    /// The word that is typed, up to the place, in the document.
+    /// The word that is typed, in the document: up to the place, but all of a name in quotes, whose
+    /// closing quote editors write with the opening one.
     pub(crate) word: Range<usize>,
+    pub(crate) quotes: Quotes,
+}
+
+/// Whether a name is typed in quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quotes {
+    None,
+    /// The opening one.
+    Opened(char),
 }
 
 impl TypedStatement {
@@ -26,9 +36,10 @@ impl TypedStatement {
     pub(crate) fn read(snapshot: &Snapshot, block: &Block<'_>, offset: usize) -> Option<Self> {
         let text = live_text(snapshot, block, offset);
         let mut word = offset..offset;
+        let mut quotes = Quotes::None;
         // In the text of the block.
         let mut replaced = text.len()..text.len();
-        for Token { range, kind, .. } in lexer::tokens(&text, 0) {
+        for Token { range, kind, is_terminated } in lexer::tokens(&text, 0) {
             let span = block.sql.document_span(range.clone());
             if span.start >= offset {
                 replaced = range.start..range.start;
@@ -40,8 +51,15 @@ impl TypedStatement {
             match kind {
                 TokenKind::Comment => return None,
                 TokenKind::Quoted if text[range.clone()].starts_with('\'') => return None,
+                // Behind the closing quote, nothing of the name is typed any more.
+                TokenKind::Quoted if is_terminated && span.end == offset => {}
                 TokenKind::Word | TokenKind::Quoted => {
                     word = span.start..offset;
+                    if kind == TokenKind::Quoted {
+                        let opening = text[range.clone()].chars().next().unwrap_or('"');
+                        quotes = Quotes::Opened(opening);
+                        word.end = if is_terminated { span.end } else { offset };
+                    }
                     replaced = range;
                     break;
                 }
@@ -52,7 +70,7 @@ impl TypedStatement {
         let text = format!("{before} {PLACEHOLDER} {behind}");
         let place = before.len() + 1;
         let statement = statements::statement_ranges(&text).find(|range| range.contains(&place))?;
-        Some(Self { text: text[statement].to_owned(), word })
+        Some(Self { text: text[statement].to_owned(), word, quotes })
     }
 
     pub(crate) fn tokens(&self) -> Tokens<'_> {

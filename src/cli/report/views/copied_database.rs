@@ -14,7 +14,7 @@ use crate::cli::report::format::plural;
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
 use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
-use crate::cli::report::views::failures::name_and_location;
+use crate::cli::report::views::failures::describe_databases;
 
 /// The result of copying or restoring one database; `None` if it was not started before an
 /// interrupt, or if an interrupt removed its copy.
@@ -158,11 +158,17 @@ impl CopyCounts {
     }
 }
 
-/// Prints the error of each database that was not copied or restored.
+/// Prints each distinct error once, with the databases that were not copied or restored for it.
 pub(crate) fn print_copy_errors(console: &Console, databases: &[CopiedDatabase<'_>]) {
+    let mut groups: Vec<(String, Vec<&TargetDatabase>)> = Vec::new();
     for copied in databases {
-        if let Some(error) = copied.error() {
-            console.error(format!("{}: {error}", name_and_location(copied.database)));
+        let Some(error) = copied.error().map(ToString::to_string) else { continue };
+        match groups.iter_mut().find(|(message, _)| *message == error) {
+            Some((_, databases)) => databases.push(copied.database),
+            None => groups.push((error, vec![copied.database])),
         }
+    }
+    for (message, databases) in groups {
+        console.error(format!("{}: {message}", describe_databases(&databases)));
     }
 }

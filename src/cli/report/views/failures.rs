@@ -11,7 +11,7 @@ use tatmig::text::list_names;
 use tatmig::{Diagnostic, Rule, Source};
 
 use crate::cli::report::console::Console;
-use crate::cli::report::format::escape_for_terminal;
+use crate::cli::report::format::{escape_for_terminal, plural};
 
 /// The differences of edited migrations, by the checksum of the migration as it was applied.
 pub(crate) type StatementDiffs = BTreeMap<String, StatementDiff>;
@@ -51,6 +51,18 @@ pub(crate) fn name_and_location(database: &TargetDatabase) -> String {
     format!("`{}` ({})", database.display_name(), database.location.display())
 }
 
+/// `` `ann` (ann_longterm.db)`` or ``2 databases (`ann`, `bob`)``.
+pub(crate) fn describe_databases(databases: &[&TargetDatabase]) -> String {
+    match databases {
+        [database] => name_and_location(database),
+        _ => {
+            let names: Vec<String> =
+                databases.iter().map(|database| database.display_name()).collect();
+            format!("{} ({})", plural(names.len(), "database"), list_names(&names))
+        }
+    }
+}
+
 /// Prints one error: with an excerpt of the document if the error has a position in it, and with the
 /// statements of edited migrations.
 fn print_group(
@@ -60,14 +72,7 @@ fn print_group(
     statement_diffs: &StatementDiffs,
 ) {
     let FailureGroup { error, message, databases } = group;
-    let subject = match databases.as_slice() {
-        [database] => name_and_location(database),
-        _ => {
-            let names: Vec<String> =
-                databases.iter().map(|database| database.display_name()).collect();
-            format!("{} databases ({})", databases.len(), list_names(&names))
-        }
-    };
+    let subject = describe_databases(databases);
     let text = format!("{subject}: {message}");
     let Some(span) = error.span() else {
         console.error(text);

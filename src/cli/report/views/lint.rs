@@ -99,7 +99,12 @@ impl View for LintView<'_> {
             SeverityCounts { warnings: 1.., .. } => State::Note,
             _ => State::Ok,
         };
-        let counts = severity_counts(self.diagnostics);
+        let mut counts = severity_counts(self.diagnostics);
+        counts += match self.summary.notes {
+            1 if !console.shows(Severity::Note) => " (`-v` shows it)",
+            2.. if !console.shows(Severity::Note) => " (`-v` shows them)",
+            _ => "",
+        };
         console.line(StyledLine::from(format!("{}: ", self.file)).state(state, counts));
         if let Some(text) = self.describe_rules(console) {
             console.note(text);

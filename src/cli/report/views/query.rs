@@ -6,17 +6,16 @@ use std::collections::BTreeMap;
 use serde::ser::{SerializeSeq, Serializer};
 use serde::{Serialize, ser};
 use tatmig::fleet::{RowReader, TargetDatabase};
-use tatmig::text::list_names;
-use tatmig::{Diagnostic, Rule, Source};
+use tatmig::{Diagnostic, Rule, Scope, Source};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{escape_for_terminal, plural};
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry, ProblemEntry};
-use crate::cli::report::query_output::{FinishedOutput, QueriedDatabase, SumRow};
+use crate::cli::report::query_output::{FinishedOutput, QueriedDatabase, QueryCounts, SumRow};
 use crate::cli::report::rows::json_row::JsonRow;
 use crate::cli::report::view::View;
-use crate::cli::report::views::failures::name_and_location;
+use crate::cli::report::views::failures::describe_databases;
 
 /// The result of `query`. Rows that are not part of the document are written already.
 #[derive(Serialize)]
@@ -71,6 +70,17 @@ impl<'r> QueryView<'r> {
         }
     }
 
+    /// What to do if the statement fits the users' databases, and fails on the system database.
+    fn print_selection_hint(&self, console: &Console) {
+        let QueryCounts { total, failed, .. } = self.output.counts;
+        let mut failures = self.output.databases.iter().filter(|queried| queried.failure.is_some());
+        let is_system_alone =
+            failed == 1 && failures.any(|queried| queried.database.scope == Scope::System);
+        if is_system_alone && total > 1 {
+            console.note("`--no-system` leaves the system database out");
+        }
+    }
+
     /// Prints each distinct failure once, with the databases that it concerns.
     fn print_failures(&self, console: &Console) {
         type Key<'k> = (&'k str, Option<usize>);
@@ -98,18 +108,6 @@ impl<'r> QueryView<'r> {
     }
 }
 
-/// `` `ann` (ann_longterm.db)`` or ``2 databases (`ann`, `bob`)``.
-fn describe_databases(databases: &[&TargetDatabase]) -> String {
-    match databases {
-        [database] => name_and_location(database),
-        _ => {
-            let names: Vec<String> =
-                databases.iter().map(|database| database.display_name()).collect();
-            format!("{} ({})", plural(names.len(), "database"), list_names(&names))
-        }
-    }
-}
-
 impl View for QueryView<'_> {
     fn print_text(&self, console: &Console) {
         self.print_errors(console);
@@ -123,6 +121,7 @@ impl View for QueryView<'_> {
         for error in &self.errors {
             console.error(error);
         }
+        self.print_selection_hint(console);
         let failed = self.output.counts.failed;
         if self.output.sum.is_some() && failed > 0 {
             let count = plural(usize::try_from(failed).unwrap_or(usize::MAX), "database");

@@ -232,7 +232,13 @@ impl<'r> RunView<'r> {
         if skipped_count > 0 {
             let skipped = format!("{} skipped", plural(skipped_count, "database"));
             let line = StyledLine::from_state(State::Skipped, skipped);
-            console.line(line.text("; run the command again"));
+            let mut system_runs = in_scope(&self.databases, Scope::System);
+            let reason = if system_runs.any(|run| run.outcome.is_failure()) {
+                ", since the system database failed"
+            } else {
+                ""
+            };
+            console.line(line.text(format!("{reason}; run the command again")));
         }
     }
 
