@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use crate::document::collector::BlockCollector;
 use crate::document::diagnostic::Diagnostic;
+use crate::document::directive::directive_outside_block;
 use crate::document::heading::parse_atx_heading;
 use crate::document::invisible::check_characters;
 use crate::document::lines::{line_end, trim_range};
@@ -54,6 +55,7 @@ pub(crate) fn read_code_block<'a>(
         has_placeholders: false,
         has_malformed_tag: false,
         stray_lines: Vec::new(),
+        stray_directives: Vec::new(),
         stray_count_at_last_tag: 0,
         open_comment: None,
     }
@@ -79,6 +81,8 @@ struct CodeBlockReader<'r, 'a> {
     has_malformed_tag: bool,
     /// Lines of SQL outside any block.
     stray_lines: Vec<Range<usize>>,
+    /// Errors of directives outside any block; they count only if the code block has tags.
+    stray_directives: Vec<Diagnostic>,
     /// How many of the stray lines precede the last tag.
     stray_count_at_last_tag: usize,
     /// The line at which a comment outside any block starts that is not ended yet.
@@ -216,6 +220,9 @@ impl CodeBlockReader<'_, '_> {
         self.open_comment = has_open_comment.then(|| span.clone());
         if !lexer::is_empty(code) {
             self.stray_lines.push(span);
+        } else if let Some(error) = directive_outside_block(code, self.content.document_span(span))
+        {
+            self.stray_directives.push(error);
         }
     }
 
@@ -305,6 +312,9 @@ impl CodeBlockReader<'_, '_> {
             && let Some(error) = tag_errors::text_outside_error(self.content, &self.stray_lines)
         {
             self.collector.report(error);
+        }
+        if self.has_tags {
+            self.collector.diagnostics_mut().append(&mut self.stray_directives);
         }
         if self.has_tags || self.has_placeholders {
             CodeBlockTags::Some

@@ -115,6 +115,9 @@ pub(crate) fn read_directives(
                 report(allow_beside_statement(span, rule_name));
             }
             Directive::Allow { rule_name, reason } => match Rule::from_name(rule_name) {
+                Some(rule) if !rule.can_be_allowed() => {
+                    report(allow_of_an_error(span, rule_name));
+                }
                 Some(rule) if !reason.is_empty() => {
                     allow_directives.push(AllowDirective { rule, reason: reason.to_owned() });
                 }
@@ -127,14 +130,39 @@ pub(crate) fn read_directives(
             }
             // The replay reports it for the blocks that a run needs.
             Directive::Todo { .. } => {}
-            Directive::Misspelled { name, rule } => report(
-                Diagnostic::new(rule, span, format!("`{name}` is not a directive of tatmig")).help(
-                    "write `-- tatmig:allow RULE reason` or `-- tatmig:assert reason`, in lower case",
-                ),
-            ),
+            Directive::Misspelled { name, rule } => report(misspelled(span, name, rule)),
         }
     }
     allow_directives
+}
+
+/// The error of a line between the blocks of a code block, if it is a directive: no block reads it.
+/// `span` is its place in the document.
+pub(crate) fn directive_outside_block(line: &str, span: Range<usize>) -> Option<Diagnostic> {
+    let error = |rule, message: String, next: &str| {
+        let help = format!("move the comment below the start tag of its block, above the {next}");
+        Diagnostic::new(rule, span.clone(), message).help(help)
+    };
+    let comment = lexer::tokens(line, 0).find(|token| token.kind == TokenKind::Comment)?;
+    match Directive::parse(&line[comment.range])? {
+        Directive::Allow { rule_name, .. } => {
+            let message =
+                format!("`tatmig:allow {rule_name}` is outside any block and allows nothing");
+            Some(error(Rule::MalformedAllow, message, "statement"))
+        }
+        Directive::Assert { .. } => {
+            let message = "this assertion is outside any block and checks nothing".to_owned();
+            Some(error(Rule::MalformedAssert, message, "SELECT"))
+        }
+        Directive::Misspelled { name, rule } => Some(misspelled(span, name, rule)),
+        // What is left to do may be anywhere.
+        Directive::Todo { .. } => None,
+    }
+}
+
+fn misspelled(span: Range<usize>, name: &str, rule: Rule) -> Diagnostic {
+    Diagnostic::new(rule, span, format!("`{name}` is not a directive of tatmig"))
+        .help("write `-- tatmig:allow RULE reason` or `-- tatmig:assert reason`, in lower case")
 }
 
 /// Whether nothing is before a comment in its line.
@@ -147,6 +175,13 @@ fn allow_beside_statement(span: Range<usize>, rule_name: &str) -> Diagnostic {
     let message = format!("`tatmig:allow {rule_name}` is on the line of a statement");
     Diagnostic::new(Rule::MalformedAllow, span, message)
         .help("move the comment to a line of its own above the statement")
+}
+
+fn allow_of_an_error(span: Range<usize>, rule_name: &str) -> Diagnostic {
+    let message = format!("`{rule_name}` is an error that no block can allow");
+    Diagnostic::new(Rule::MalformedAllow, span, message).help(format!(
+        "remove the comment; `tatmig lint --explain {rule_name}` says how to fix the error"
+    ))
 }
 
 fn malformed_allow(span: Range<usize>, rule_name: &str, rule: Option<Rule>) -> Diagnostic {
