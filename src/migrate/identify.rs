@@ -23,7 +23,7 @@ const MAX_DIFFERENCES: usize = 10;
 pub(crate) enum Detected {
     /// All of its objects are ignored, and no version table records a migration.
     New,
-    Existing(Identified),
+    Existing(Box<Identified>),
 }
 
 /// What is known about the version of a database without a history.
@@ -87,11 +87,11 @@ impl Detector<'_, '_> {
             notes,
         };
         if identified.tables.is_empty() {
-            return Ok(Detected::Existing(identified));
+            return Ok(Detected::Existing(Box::new(identified)));
         }
         let decision =
             Decision { detector: self, scope, schema: &schema, schema_match: &schema_match };
-        Ok(Detected::Existing(decision.decide(identified)?))
+        Ok(Detected::Existing(Box::new(decision.decide(identified)?)))
     }
 }
 

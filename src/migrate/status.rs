@@ -148,7 +148,8 @@ pub(crate) fn locate_with_source(
     let detected = detect(document, scope, state, database)?;
     let position = locate_with(document.changelog, scope, state, database, detected.as_ref())?;
     Ok(match detected {
-        Some(Detected::Existing(Identified { source, notes, .. })) => {
+        Some(Detected::Existing(identified)) => {
+            let Identified { source, notes, .. } = *identified;
             Located { position, source, notes }
         }
         Some(Detected::New) | None => Located { position, source: None, notes: Vec::new() },

@@ -128,17 +128,11 @@ fn the_settings_file_is_found_in_the_directory_of_the_document_and_above() {
 }
 
 #[test]
-fn a_word_that_no_command_takes_is_answered_in_plain_words() {
+fn a_value_that_an_option_does_not_take_is_answered_in_plain_words() {
     let fleet = Fleet::from_blocks(NOTES);
     for (arguments, message, tip) in [
-        (&["upgrde"] as &[&str], "unknown command `upgrde`", "did you mean `upgrade`?"),
         (
-            &["--all-users", "upgrade"],
-            "unknown option `--all-users`",
-            "write it after the command: `tatmig upgrade --all-users`",
-        ),
-        (
-            &["upgrade", "--to", "baseline"],
+            &["upgrade", "--to", "baseline"] as &[&str],
             "`baseline` is not a version",
             "`tatmig downgrade --to baseline` leads to it",
         ),
@@ -152,6 +146,21 @@ fn a_word_that_no_command_takes_is_answered_in_plain_words() {
             &["backup", "prune", "--keep", "x"],
             "invalid value `x`",
             "must be a whole number of 0 or more",
+        ),
+    ] {
+        fleet.run(arguments).status(2).stderr_contains(message).stderr_contains(tip);
+    }
+}
+
+#[test]
+fn a_word_that_no_command_takes_is_answered_in_plain_words() {
+    let fleet = Fleet::from_blocks(NOTES);
+    for (arguments, message, tip) in [
+        (&["upgrde"] as &[&str], "unknown command `upgrde`", "did you mean `upgrade`?"),
+        (
+            &["--all-users", "upgrade"],
+            "unknown option `--all-users`",
+            "write it after the command: `tatmig upgrade --all-users`",
         ),
         (&["xyzzy"], "unknown command `xyzzy`", "`tatmig --help` lists the commands"),
         (&["create"], "unknown command `create`", "`tatmig init --user NAME` creates"),
