@@ -215,13 +215,13 @@ impl<'t, 's> RowSources<'t, 's> {
         } else if let Some(update) = find("UPDATE") {
             let name = if tokens.is(update + 1, "OR") { update + 3 } else { update + 1 };
             let mut sources = vec![self.table_at(name, at)];
-            sources.extend(self.from_sources(part, at));
+            sources.extend(self.sources_in_from(part, at));
             return sources;
         }
-        self.from_sources(part, at)
+        self.sources_in_from(part, at)
     }
 
-    fn from_sources(&self, part: Range<usize>, at: usize) -> Vec<RowSource> {
+    fn sources_in_from(&self, part: Range<usize>, at: usize) -> Vec<RowSource> {
         let Some(from) = self.find(part.clone(), "FROM") else { return Vec::new() };
         let clause = from + 1..part.end;
         if clause.is_empty() {

@@ -36,10 +36,12 @@ CREATE UNIQUE INDEX one_body ON notes (body);
     run.status(2).stderr(
         "error: version `1.5.0` is not in MIGRATIONS.md; it has `1.0.0`, `1.1.0`, `1.2.0`\n",
     );
+    let at_head = fleet.run_without_changes(["schema", "--at", "head"]).status(0).stdout_text();
+    assert_eq!(at_head, fleet.run_without_changes(["schema"]).status(0).stdout_text());
     fleet
-        .run_without_changes(["schema", "--at", "head"])
+        .run_without_changes(["schema", "--at", "heads"])
         .status(2)
-        .stderr_contains("`head` is not a version");
+        .stderr_contains("`heads` is not a version");
 }
 
 #[test]

@@ -127,73 +127,59 @@ fn the_settings_file_is_found_in_the_directory_of_the_document_and_above() {
     fleet.run(["-C", "missing", "status"]).status(2).stderr_contains("`missing`");
 }
 
-#[test]
-fn a_value_that_an_option_does_not_take_is_answered_in_plain_words() {
-    let fleet = Fleet::from_blocks(NOTES);
-    for (arguments, message, tip) in [
-        (
-            &["upgrade", "--to", "baseline"] as &[&str],
-            "`baseline` is not a version",
-            "`tatmig downgrade --to baseline` leads to it",
-        ),
-        (&["redo", "--max", "x"], "invalid value `x`", "must be a whole number of 0 or more"),
-        (
-            &["backup", "prune", "--keep", "-2"],
-            "unknown option `-2`",
-            "`tatmig backup prune --help` lists the options",
-        ),
-        (
-            &["backup", "prune", "--keep", "x"],
-            "invalid value `x`",
-            "must be a whole number of 0 or more",
-        ),
-    ] {
-        fleet.run(arguments).status(2).stderr_contains(message).stderr_contains(tip);
-    }
-}
+/// Arguments that no command takes, each with the message and a part of the help.
+const UNKNOWN_WORDS: &[(&[&str], &str, &str)] = &[
+    (&["upgrde"], "unknown command `upgrde`", "did you mean `upgrade`?"),
+    (
+        &["--all-users", "upgrade"],
+        "unknown option `--all-users`",
+        "write it after the command: `tatmig upgrade --all-users`",
+    ),
+    (
+        &["upgrade", "--to", "baseline"],
+        "`baseline` is not a version",
+        "`tatmig downgrade --to baseline` leads to it",
+    ),
+    (&["redo", "--max", "x"], "invalid value `x`", "must be a whole number of 0 or more"),
+    (
+        &["backup", "prune", "--keep", "-2"],
+        "unknown option `-2`",
+        "`tatmig backup prune --help` lists the options",
+    ),
+    (
+        &["backup", "prune", "--keep", "x"],
+        "invalid value `x`",
+        "must be a whole number of 0 or more",
+    ),
+    (&["xyzzy"], "unknown command `xyzzy`", "`tatmig --help` lists the commands"),
+    (&["create"], "unknown command `create`", "`tatmig init --user NAME` creates"),
+    (&["backup", "prun"], "unknown command `prun`", "did you mean `prune`?"),
+    (&["verify", "--usr", "ann"], "unknown option `--usr`", "did you mean `--user`?"),
+    (&["upgrade", "--version"], "unknown option `--version`", "did you mean `--to`?"),
+    (&["test", "--user", "ann"], "unknown option `--user`", "`--user` is an option of `upgrade`,"),
+    (&["status", "--to", "1.0.0"], "unknown option `--to`", "option of `upgrade` and `downgrade`,"),
+    (&["verify", "--user"], "`--user <NAME>` needs a value", "`tatmig verify --user ann`"),
+    (&["adopt", "1.0.0"], "unexpected argument `1.0.0`", "`tatmig adopt --at 1.0.0`"),
+    (&["lint", "m.md"], "unexpected argument `m.md`", "`tatmig lint --file m.md`"),
+    (&["query", "SELECT", "1"], "unexpected argument `1`", "in quotes, as one argument"),
+    (&["downgrade", "1.0.0"], "invalid value `1.0.0`", "`tatmig downgrade --to 1.0.0`"),
+    (&["downgrade", "-N"], "unknown option `-N`", "`tatmig downgrade -1`"),
+    (&["downgrade"], "one of `--to <VERSION>`, `-N`, `--steps <N>` is required", "Usage:"),
+    (&["restore"], "`<ID>` is required", "`tatmig backup list` lists the backups"),
+    (&["new"], "`--message <TEXT>` is required", "`tatmig new -m "),
+    (&["new", "-m", "x", "--rename", "a=b"], "`--from-db <FILE>` is required", "`--rename`"),
+    (
+        &["lint", "--format", "githb"],
+        "invalid value `githb` for `--format <FORMAT>`: must be `human`, `json`, `github` or `sarif`",
+        "`github`?",
+    ),
+    (&["status", "--json=1"], "`--json` has no value, but `1` was given", "Usage:"),
+];
 
 #[test]
 fn a_word_that_no_command_takes_is_answered_in_plain_words() {
     let fleet = Fleet::from_blocks(NOTES);
-    for (arguments, message, tip) in [
-        (&["upgrde"] as &[&str], "unknown command `upgrde`", "did you mean `upgrade`?"),
-        (
-            &["--all-users", "upgrade"],
-            "unknown option `--all-users`",
-            "write it after the command: `tatmig upgrade --all-users`",
-        ),
-        (&["xyzzy"], "unknown command `xyzzy`", "`tatmig --help` lists the commands"),
-        (&["create"], "unknown command `create`", "`tatmig init --user NAME` creates"),
-        (&["backup", "prun"], "unknown command `prun`", "did you mean `prune`?"),
-        (&["verify", "--usr", "ann"], "unknown option `--usr`", "did you mean `--user`?"),
-        (&["upgrade", "--version"], "unknown option `--version`", "did you mean `--to`?"),
-        (
-            &["test", "--user", "ann"],
-            "unknown option `--user`",
-            "`--user` is an option of `upgrade`,",
-        ),
-        (
-            &["status", "--to", "1.0.0"],
-            "unknown option `--to`",
-            "option of `upgrade` and `downgrade`,",
-        ),
-        (&["verify", "--user"], "`--user <NAME>` needs a value", "`tatmig verify --user ann`"),
-        (&["adopt", "1.0.0"], "unexpected argument `1.0.0`", "`tatmig adopt --at 1.0.0`"),
-        (&["lint", "m.md"], "unexpected argument `m.md`", "`tatmig lint --file m.md`"),
-        (&["query", "SELECT", "1"], "unexpected argument `1`", "in quotes, as one argument"),
-        (&["downgrade", "1.0.0"], "invalid value `1.0.0`", "`tatmig downgrade --to 1.0.0`"),
-        (&["downgrade", "-N"], "unknown option `-N`", "`tatmig downgrade -1`"),
-        (&["downgrade"], "one of `--to <VERSION>`, `-N`, `--steps <N>` is required", "Usage:"),
-        (&["restore"], "`<ID>` is required", "`tatmig backup list` lists the backups"),
-        (&["new"], "`--message <TEXT>` is required", "`tatmig new -m "),
-        (&["new", "-m", "x", "--rename", "a=b"], "`--from-db <FILE>` is required", "`--rename`"),
-        (
-            &["lint", "--format", "githb"],
-            "invalid value `githb` for `--format <FORMAT>`: must be `human`, `json`, `github` or `sarif`",
-            "`github`?",
-        ),
-        (&["status", "--json=1"], "`--json` has no value, but `1` was given", "Usage:"),
-    ] {
+    for (arguments, message, tip) in UNKNOWN_WORDS.iter().copied() {
         let run = fleet.run_without_changes(arguments);
         run.status(2).stderr_contains(&format!("error: {message}")).stderr_contains(tip);
         // Words of the parser.

@@ -203,6 +203,34 @@ async def test_tables_of_main_and_of_with_are_completed(open_editor):
     assert {"new", "old"} < {label for label, kind in found}
 
 
+@pytest.mark.parametrize(
+    ("sql", "offered", "missing"),
+    [
+        ("-- SELECT n.| FROM notes n;", ["id", "title", "body"], ["tag"]),
+        ("-- ALTER TABLE notes ADD COLUMN pin;\n-- UPDATE |", ["notes", "tags"], ["-- [system:1.0.0→1.1.0:start]"]),
+        ("-- ALTER TABLE notes ADD COLUMN pin;\n-- UPDATE notes SET t|", ["pin", "title"], ["tag"]),
+        ("-- |", ["SELECT", "notes"], []),
+        ("-- t|", ["-- tatmig:allow"], []),
+        ("-- [|", ["-- [system:1.0.0→1.1.0:start]"], ["notes"]),
+    ],
+)
+async def test_the_commented_sql_of_a_planned_migration_is_completed(open_editor, sql, offered, missing):
+    text = TABLES.replace("## 1.0.0 → 1.1.0", "## 1.0.0 → 1.1.0 (Planned)").replace("{sql}", sql)
+    at = text.index("|")
+    document = open_editor.open(text.replace("|", ""))
+    found = await document.client.text_document_completion_async(
+        types.CompletionParams(document.identifier, document.positions.position(at))
+    )
+    labels = [item.label for item in found.items]
+    assert [label for label in offered if label not in labels] == []
+    assert [label for label in missing if label in labels] == []
+
+
+async def test_a_comment_of_a_released_migration_is_not_completed(open_editor):
+    for comment in ["-- SELECT |", "-- the |", "SELECT 1; -- SELECT |"]:
+        assert await completed(open_editor, comment) == []
+
+
 @pytest.mark.parametrize("quotes", ['""', "[]", "``"])
 async def test_a_name_is_completed_between_quotes(open_editor, quotes):
     document, at = document_with(open_editor, f"SELECT {quotes[0]}b|{quotes[1]} FROM \"we\"\"ird\";")

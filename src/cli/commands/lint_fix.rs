@@ -1,5 +1,6 @@
 //! Runs `lint --fix`: applies the safe changes, or prints them as a diff.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context;
@@ -87,7 +88,9 @@ fn quoted_for_git(name: &str) -> String {
     for c in name.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_ascii_control() => quoted.push_str(&format!("\\{:03o}", u32::from(c))),
+            c if c.is_ascii_control() => {
+                let _ = write!(quoted, "\\{:03o}", u32::from(c));
+            }
             c => quoted.push(c),
         }
     }

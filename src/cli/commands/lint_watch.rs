@@ -56,7 +56,7 @@ pub(crate) fn watch(
     let mut status = check(&document)?;
     context.report.print_note(format!("watching {}; press Ctrl-C to end", document.name));
     let settings_stamp = || {
-        let named = context.settings.settings_file.clone();
+        let named = context.settings.toml_path.clone();
         FileStamp::read(&named.or_else(|| find_settings_file(Some(path)))?)
     };
     let first_settings = settings_stamp();

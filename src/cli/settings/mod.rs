@@ -44,7 +44,7 @@ pub(crate) struct Settings {
     /// The path of the document.
     pub(crate) file: PathBuf,
     /// The path of the settings file; `None` without one.
-    pub(crate) settings_file: Option<PathBuf>,
+    pub(crate) toml_path: Option<PathBuf>,
     pub(crate) fleet_config: FleetConfig,
     pub(crate) backups_dir: PathBuf,
     pub(crate) verbosity: Verbosity,
@@ -104,7 +104,7 @@ impl Settings {
         let jobs = global.jobs.or(settings_file.jobs).map_or(DEFAULT_JOBS, NonZeroUsize::get);
         let mut settings = Self {
             file: path_or(global.file.as_ref(), settings_file.file.as_ref(), default(DEFAULT_FILE)),
-            settings_file: settings_file.path.clone(),
+            toml_path: settings_file.path.clone(),
             fleet_config,
             backups_dir: backups_dir(global, &settings_file),
             verbosity,

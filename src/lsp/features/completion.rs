@@ -35,18 +35,29 @@ fn items(snapshot: &Snapshot, view: &DocumentView<'_>, offset: usize) -> Vec<lsp
             rule_items(snapshot, offset - rule.len()..offset)
         };
     }
-    if body.starts_with("--") && body.trim_start_matches('-').trim_start().starts_with('t') {
+    let is_commented = body.starts_with("--");
+    let content = body.trim_start_matches('-').trim_start();
+    let is_directive_start = "tatmig:".starts_with(content) || content.starts_with("tatmig:");
+    if is_commented && !content.is_empty() && is_directive_start {
         return directive_items(snapshot, offset - body.len()..offset);
     }
-    let is_tag_start = body.starts_with("--") || body.starts_with('[');
+    let commented_sql = block.filter(|block| is_planned(view, block));
+    let is_tag_start = body.starts_with('[')
+        || is_commented && content.starts_with('[')
+        || is_commented && content.is_empty() && commented_sql.is_none();
     let is_in_code = view.code_blocks.iter().any(|code| code.contains(&offset));
     if is_tag_start || block.is_none() && body.is_empty() && is_in_code {
         return tag_items(snapshot, view, block, offset - body.len()..offset);
     }
-    match block {
+    match if is_commented { commented_sql } else { block } {
         Some(block) => complete_sql::sql_items(snapshot, block, offset),
         None => Vec::new(),
     }
+}
+
+/// Whether a block is that of a planned migration, whose SQL is commented out, and has an end.
+fn is_planned(view: &DocumentView<'_>, block: &Block<'_>) -> bool {
+    view.blocks.planned_section(block.section).is_some() && view.end_tag_line(block).is_some()
 }
 
 /// The block whose SQL contains a byte.
