@@ -228,7 +228,11 @@ fn an_upgrade_names_the_system_database_and_then_the_users() {
 
 #[test]
 fn a_rehearsal_and_the_commit_after_it_are_stages() {
-    let fleet = Fleet::from_blocks(NOTES).system("").users(300, "").upgrade_to("1.1.0");
+    // The two passes take several times the delay of the progress.
+    let slow = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) \
+        SELECT count(*) FROM n;";
+    let blocks = [("user:baseline→1.0.0", "CREATE TABLE a (x);"), ("user:1.0.0→1.1.0", slow)];
+    let fleet = Fleet::from_blocks(&blocks).users(40, "").upgrade_to("1.0.0");
     let mut command = fleet.command(["upgrade", "--all-users", "--all-or-nothing", "--jobs", "1"]);
     command.stdout(Stdio::null());
     let ended = OnTerminal::start(command, Streams::Errors).wait();
