@@ -124,6 +124,40 @@ fn a_malformed_tag_is_written_as_suggested() {
 }
 
 #[test]
+fn the_versions_of_a_heading_are_written_as_suggested() {
+    for (heading, expected) in [
+        ("## 1.0.0 => 1.1", "## 1.0.0 → 1.1.0"),
+        ("## v1.0.0 to v1.1.0 (two tables)", "## 1.0.0 → 1.1.0 (two tables)"),
+        ("## **1.0.0** ⇒ **1.1.0**", "## **1.0.0 → 1.1.0**"),
+        ("## From 1.1.0 ← 1.0.0: notes", "## From 1.0.0 → 1.1.0: notes"),
+    ] {
+        let text = document("", "SELECT 1;").replace("## 1.0.0 → 1.1.0", heading);
+        let fix = fix_for(&text, Rule::MalformedHeading, "write the versions");
+        assert_eq!(fix.safety, FixSafety::Safe);
+        let edited = assert_removes_its_finding("heading", &text, &fix);
+        assert!(edited.contains(&format!("\n{expected}\n")), "{edited}");
+    }
+    let text = document("", "SELECT 1;").replace("Baseline: 1.0.0", "Baseline: 1.0");
+    let fix = fix_for(&text, Rule::MalformedHeading, "write the versions");
+    let edited = assert_removes_its_finding("heading", &text, &fix);
+    assert!(edited.contains("\n## Baseline: 1.0.0\n"), "{edited}");
+}
+
+#[test]
+fn a_word_that_was_meant_to_be_planned_is_corrected_only_by_a_person() {
+    for word in ["(Plannd)", "[planned]", "(WIP)", "（draft）"] {
+        let text = document(&format!(" {word}"), "");
+        let fix = fix_for(&text, Rule::MalformedPlanned, "(Planned)");
+        assert_eq!(fix.safety, FixSafety::NeedsPerson, "{word}");
+        let edited = assert_removes_its_finding("planned", &text, &fix);
+        assert!(edited.contains("\n## 1.0.0 → 1.1.0 (Planned)\n"), "{edited}");
+    }
+    let text = document(" - planned", "");
+    let found = fixes(&text);
+    assert!(!found.iter().any(|fix| fix.rule == Rule::MalformedPlanned), "{found:?}");
+}
+
+#[test]
 fn text_behind_a_tag_moves_to_the_next_line() {
     let text = document("", "SELECT 1;")
         .replace("[user:1.0.0→1.1.0:start]\n", "[user:1.0.0→1.1.0:start] SELECT 2;\n");

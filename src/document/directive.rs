@@ -115,9 +115,6 @@ pub(crate) fn read_directives(
                 report(allow_beside_statement(span, rule_name));
             }
             Directive::Allow { rule_name, reason } => match Rule::from_name(rule_name) {
-                Some(rule) if !rule.can_be_allowed() => {
-                    report(allow_of_an_error(span, rule_name));
-                }
                 Some(rule) if !reason.is_empty() => {
                     allow_directives.push(AllowDirective { rule, reason: reason.to_owned() });
                 }
@@ -175,13 +172,6 @@ fn allow_beside_statement(span: Range<usize>, rule_name: &str) -> Diagnostic {
     let message = format!("`tatmig:allow {rule_name}` is on the line of a statement");
     Diagnostic::new(Rule::MalformedAllow, span, message)
         .help("move the comment to a line of its own above the statement")
-}
-
-fn allow_of_an_error(span: Range<usize>, rule_name: &str) -> Diagnostic {
-    let message = format!("`{rule_name}` is an error that no block can allow");
-    Diagnostic::new(Rule::MalformedAllow, span, message).help(format!(
-        "remove the comment; `tatmig lint --explain {rule_name}` says how to fix the error"
-    ))
 }
 
 fn malformed_allow(span: Range<usize>, rule_name: &str, rule: Option<Rule>) -> Diagnostic {

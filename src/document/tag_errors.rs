@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::document::diagnostic::{Diagnostic, Rule};
-use crate::document::lines::{line_ranges, trim_range};
+use crate::document::lines::{line_end, line_ranges, trim_range};
 use crate::document::tag::{BlockBoundary, Tag};
 use crate::document::tag_parser;
 use crate::document::tag_parser::TagLine;
@@ -54,6 +54,15 @@ impl OpenBlock {
         content: &SourceSlice<'_>,
         token_start: usize,
     ) -> Diagnostic {
+        let text = content.text();
+        let line_start = text[..token_start].rfind('\n').map_or(0, |at| at + 1);
+        let line = trim_range(text, line_start..line_end(text, token_start));
+        if text[line.clone()].starts_with("```") {
+            let message = format!("a code block begins inside the block `{}`", self.tag);
+            return Diagnostic::new(Rule::UnclosedBlock, content.document_span(line), message)
+                .related(content.document_span(self.tag_span.clone()), "the block starts here")
+                .help("above this line, end the block with its end tag and close its code block with ```");
+        }
         let has_backslash_quote = content.text()[self.sql_start..token_start].contains("\\'");
         let (token_name, len, help) = match content.text().as_bytes()[token_start] {
             b'\'' if has_backslash_quote => (

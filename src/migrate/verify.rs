@@ -27,6 +27,8 @@ pub struct VerifyReport {
     pub is_ahead: bool,
     /// The problems, each as text.
     pub findings: Vec<String>,
+    /// Whether some of them are differences between the schema and the document's.
+    pub has_drift: bool,
     /// Accepted drift, and remarks that are not problems.
     pub notes: Vec<String>,
 }
@@ -162,6 +164,7 @@ fn check_drift(
             report.notes.push(format!("{difference} (accepted drift)"));
         } else if difference.is_significant() {
             report.findings.push(difference.to_string());
+            report.has_drift = true;
         } else {
             report.notes.push(difference.to_string());
         }

@@ -215,7 +215,10 @@ fn verify_prints_its_findings_with_quiet() {
     // Without `--quiet`, the findings are results.
     let run = fleet.run_without_changes(["verify"]);
     run.status(1).stdout_contains("1 user (`bob`): 1 finding\n").stdout_contains("one_body");
-    run.stderr("error: 1 of 3 databases did not pass\n");
+    run.stderr_contains("error: 1 of 3 databases did not pass\n");
+    run.stderr_contains("accept it with `tatmig adopt --accept-drift --user NAME`");
+    fleet.run(["adopt", "--accept-drift", "--user", "bob"]).status(0);
+    fleet.run_without_changes(["verify"]).status(0).stderr_lacks("accept");
 }
 
 #[test]

@@ -45,6 +45,16 @@ CREATE UNIQUE INDEX one_body ON notes (body);
 }
 
 #[test]
+fn an_empty_schema_is_named() {
+    let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", "CREATE TABLE t (a);")]);
+    fleet
+        .run_without_changes(["schema", "--scope", "system"])
+        .status(0)
+        .stdout("")
+        .stderr("note: the system schema of 1.0.0 is empty\n");
+}
+
+#[test]
 fn the_printed_sql_recreates_the_schema() {
     let fleet = Fleet::from_blocks(FOREIGN_KEY_BLOCKS).user("ann", "");
     let sql = fleet.run(["schema"]).status(0).stdout_text();

@@ -24,6 +24,7 @@ pub(crate) enum State {
     Error,
     Exists,
     Failed,
+    #[cfg_attr(not(feature = "server"), allow(dead_code, reason = "only copies to servers are"))]
     Identical,
     Matches,
     New,

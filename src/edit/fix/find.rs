@@ -9,7 +9,7 @@ use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::edit::fix::context::FixContext;
 use crate::edit::fix::proposal::Fix;
 use crate::edit::fix::{
-    allow, columns, fence, guard, merged, metadata, rebuild, reverse, tag_line,
+    allow, columns, fence, guard, heading, merged, metadata, rebuild, reverse, tag_line,
 };
 use crate::edit::page::DocumentView;
 use crate::lint::session::uncommented_text;
@@ -81,6 +81,8 @@ pub(crate) fn with_context<T>(
 pub(crate) fn fixes_of(context: &FixContext<'_>, finding: &Diagnostic) -> Vec<Fix> {
     let mut fixes: Vec<Fix> = match finding.rule {
         Rule::MalformedTag | Rule::BuildMetadata => tag_line::correct_tag(context, finding),
+        Rule::MalformedHeading => heading::correct_versions(context, finding),
+        Rule::MalformedPlanned => heading::mark_as_planned(context, finding),
         Rule::WrongFenceLabel => fence::label_fence(context, finding),
         Rule::StrayFence => fence::lengthen_template(context, finding),
         Rule::NotRerunnable => guard::add_guard(context, finding),

@@ -8,6 +8,7 @@ pub(crate) mod fence;
 pub(crate) mod find;
 pub(crate) mod fix_all;
 pub(crate) mod guard;
+pub(crate) mod heading;
 pub(crate) mod merged;
 pub(crate) mod metadata;
 pub(crate) mod proposal;

@@ -55,7 +55,13 @@ impl View for SchemaView {
                 }
             }
         });
-        console.line(parts.collect::<Vec<_>>().join("\n").trim_end());
+        let text = parts.collect::<Vec<_>>().join("\n");
+        match (text.trim_end(), self.schemas.as_slice()) {
+            ("", [SchemaEntry { scope, .. }]) => {
+                console.note(format!("note: the {scope} schema of {version} is empty"));
+            }
+            (text, _) => console.line(text),
+        }
     }
 }
 

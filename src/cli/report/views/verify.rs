@@ -21,6 +21,11 @@ use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
 
+/// What to do about a schema that differs from the document's.
+const DRIFT_HELP: &str = "  \
+  help: where the schema differs, change the database, add the change to the document, or accept it with \
+`tatmig adopt --accept-drift --user NAME`; `ignore` in tatmig.toml is for the objects of other programs";
+
 /// The result of `verify`.
 #[derive(Serialize)]
 pub(crate) struct VerifyView<'r> {
@@ -169,6 +174,11 @@ impl View for VerifyView<'_> {
         if wrong > 0 {
             let databases = plural(total, "database");
             console.error(format!("{wrong} of {databases} did not pass"));
+        }
+        let mut reports =
+            self.databases.iter().filter_map(|database| database.result.as_ref().ok());
+        if reports.any(|report| report.has_drift) {
+            Console::error_detail(DRIFT_HELP);
         }
     }
 
