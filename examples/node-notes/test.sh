@@ -22,7 +22,7 @@ cd "$work/node-notes"
 # `npm ci` alone, once tatmig is on npm and in package-lock.json.
 npm pkg delete dependencies.tatmig
 npm ci --ignore-scripts
-npm install --no-save --no-package-lock --ignore-scripts --offline "${CARGO_TARGET_DIR:-$root/target}"/npm/*.tgz
+npm install --no-save --ignore-scripts --offline "${CARGO_TARGET_DIR:-$root/target}"/npm/*.tgz
 
 npm run check
 npm test

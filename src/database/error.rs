@@ -9,6 +9,7 @@ use crate::database::assertion::describe_failing_rows;
 use crate::database::sqlite_message::sqlite_message_with_hint;
 pub(crate) use crate::database::sqlite_message::{is_sql_error, sqlite_message};
 use crate::document::diagnostic::Rule;
+use crate::document::tag::Scope;
 use crate::schema::difference::Difference;
 #[cfg(feature = "server")]
 use crate::sqld::error::ServerError;
@@ -128,6 +129,20 @@ pub enum DatabaseError {
         message: String,
         /// What SQLite reported, by its code.
         cause: StatementCause,
+        /// The bytes of the document that the message is about.
+        span: Range<usize>,
+    },
+    /// SQLite refused a statement, and the schema of the database is that of a later version already.
+    #[error("{message} (in {migration}); the schema of this database is that of {version} already")]
+    AlreadyMigrated {
+        /// The migration.
+        migration: String,
+        /// SQLite's message.
+        message: String,
+        /// The scope of the database.
+        scope: Scope,
+        /// The version.
+        version: String,
         /// The bytes of the document that the message is about.
         span: Range<usize>,
     },
@@ -345,6 +360,7 @@ impl DatabaseError {
     pub fn span(&self) -> Option<Range<usize>> {
         match self {
             Self::Statement { span, .. }
+            | Self::AlreadyMigrated { span, .. }
             | Self::ConstraintFailed { span, .. }
             | Self::EndedTransaction { span, .. }
             | Self::AssertionFailed { span, .. }
@@ -363,6 +379,16 @@ impl DatabaseError {
         match self {
             Self::Statement { migration, message, span, .. } if !rows.is_empty() => {
                 Self::ConstraintFailed { migration, message, rows, span }
+            }
+            error => error,
+        }
+    }
+
+    /// Adds to the error of a statement the version whose schema the database has.
+    pub(crate) fn with_present_version(self, scope: Scope, version: String) -> Self {
+        match self {
+            Self::Statement { migration, message, span, .. } => {
+                Self::AlreadyMigrated { migration, message, scope, version, span }
             }
             error => error,
         }

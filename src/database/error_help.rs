@@ -3,12 +3,22 @@
 use crate::database::assertion::list_first_rows;
 use crate::database::declared;
 use crate::database::error::{DatabaseError, sqlite_message};
+use crate::document::tag::Scope;
 
 impl DatabaseError {
     /// What to do about the error, if it is not part of the message.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {
+            Self::AlreadyMigrated { scope, version, .. } => {
+                let user = match scope {
+                    Scope::System => "",
+                    Scope::User => " --user NAME",
+                };
+                Some(format!(
+                    "if all changes up to {version} were made here by hand, those of rows too, record the version with `tatmig stamp {version}{user}`"
+                ))
+            }
             Self::AssertionFailed { .. } => {
                 Some("change these rows and run the command again".to_owned())
             }

@@ -280,7 +280,8 @@ fn database_kind(error: &DatabaseError) -> ErrorKind {
         DatabaseError::ConstraintFailed { .. }
         | DatabaseError::ForeignKeyViolations { .. }
         | DatabaseError::AssertionFailed { .. } => ErrorKind::Constraint,
-        DatabaseError::ColumnDiffers { .. }
+        DatabaseError::AlreadyMigrated { .. }
+        | DatabaseError::ColumnDiffers { .. }
         | DatabaseError::UndocumentedObject { .. }
         | DatabaseError::SafetyRule { .. }
         | DatabaseError::PostconditionFailed { .. } => ErrorKind::Drift,

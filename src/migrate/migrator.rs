@@ -265,7 +265,13 @@ impl<'c, 'a> Migrator<'c, 'a> {
             if let Some(incomplete_reverse) = &cached_job.incomplete_reverse {
                 return Err(incomplete_reverse.error().into());
             }
-            let mut job_result = database.apply(&cached_job.job, &state)?;
+            let mut job_result = match database.apply(&cached_job.job, &state) {
+                Ok(job_result) => job_result,
+                Err(error) => {
+                    let error = self.with_present_version(error, scope, chain_position, &*database);
+                    return Err(error.into());
+                }
+            };
             if matches!(chain_position, ChainPosition::Detected(_)) {
                 let adoption_note = adoption_note(&from, source.as_deref());
                 job_result.notes.splice(0..0, std::iter::once(adoption_note).chain(notes));

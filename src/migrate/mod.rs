@@ -20,6 +20,7 @@ pub(crate) mod job;
 pub(crate) mod migrator;
 pub(crate) mod once;
 pub(crate) mod positional;
+pub(crate) mod present_schema;
 #[cfg(feature = "fleet")]
 pub(crate) mod redo;
 pub(crate) mod replay;

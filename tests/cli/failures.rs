@@ -90,3 +90,37 @@ fn prune_says_how_the_only_backup_at_a_version_is_removed() {
         .stdout_contains("each the only backup of a database at that version: ")
         .stdout_contains("to remove one all the same, delete its directory in `backups`\n");
 }
+
+#[test]
+fn a_database_that_was_changed_by_hand_names_the_version_to_record() {
+    let baseline = ("user:baseline→1.0.0", "CREATE TABLE t (a);");
+    let rename = ("user:1.0.0→1.1.0", "ALTER TABLE t RENAME COLUMN a TO b;");
+    let later = ("user:1.1.0→1.2.0", "CREATE TABLE w (y);");
+    let fleet = Fleet::from_blocks(&[baseline]).user("ann", "").user("bob", "").upgrade_to("1.0.0");
+    let by_hand = "INSERT INTO t VALUES (7); ALTER TABLE t RENAME COLUMN a TO b";
+    let fleet = fleet.user("ann", by_hand).blocks(&[baseline, rename, later]);
+    let run = fleet.run(["upgrade", "--all-users"]);
+    run.status(1).stderr_contains("the schema of this database is that of 1.1.0 already");
+    run.stderr_contains("record the version with `tatmig stamp 1.1.0 --user NAME`");
+    assert_eq!(fleet.database("bob").version().as_deref(), Some("1.2.0"));
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.0.0"));
+    fleet.run(["stamp", "1.1.0", "--user", "ann"]).status(0);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("ann").rows("SELECT b FROM t"), ["7"]);
+}
+
+#[test]
+fn a_failed_change_of_rows_names_no_other_version() {
+    let baseline = ("system:baseline→1.0.0", "CREATE TABLE t (a UNIQUE);");
+    let rows = ("system:1.0.0→1.1.0", "UPDATE t SET a = json(a);");
+    let fleet = Fleet::from_blocks(&[baseline]).system("").upgrade_to("1.0.0");
+    let fleet = fleet.system("INSERT INTO t VALUES ('no json')").blocks(&[baseline, rows]);
+    let run = fleet.run(["upgrade"]);
+    run.status(1).stderr_contains("malformed JSON").stderr_lacks("already").stderr_lacks("stamp");
+    let added = ("system:1.0.0→1.1.0", "CREATE TABLE u (b);");
+    let fleet = fleet.system("CREATE TABLE u (b)").blocks(&[baseline, added]);
+    let run = fleet.run(["upgrade"]);
+    run.status(1)
+        .stderr_contains("is that of 1.1.0 already")
+        .stderr_contains("`tatmig stamp 1.1.0`");
+}
