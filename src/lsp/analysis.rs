@@ -2,9 +2,11 @@
 //! of the last one that could serves on, and so do the findings in text that did not change.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::document::changelog::parse_source;
-use crate::document::diagnostic::{Diagnostic, Severity};
+use crate::document::diagnostic::{Diagnostic, Rule, Severity};
+use crate::document::lines::trim_range;
 use crate::edit::change::TextChange;
 use crate::lint::session::{LintRun, LintSession};
 use crate::lsp::model::Model;
@@ -76,6 +78,26 @@ impl Analysis {
             _ => earlier,
         };
         Ok(Self { text: text.clone(), version, findings, retained, model, base })
+    }
+
+    /// The analysis of a text whose run took too long. The part that changed since the text before is
+    /// the likely cause.
+    pub(crate) fn stopped(
+        document: &AnalysedText<'_>,
+        previous: Option<&Self>,
+        limit: Duration,
+    ) -> Self {
+        let text = document.text;
+        let span = previous.map_or(0..0, |previous| {
+            let change = TextChange::between(&previous.text, text);
+            change.old.start..change.new_end
+        });
+        let message =
+            format!("the run of this document was stopped after {} s", limit.as_secs_f64());
+        let finding = Diagnostic::new(Rule::Sql, trim_range(text, span), message)
+            .severity(Severity::Warning)
+            .help("a recursive `WITH` may have no end; `tatmig lint` has no limit");
+        Self { findings: vec![finding], ..Self::failed(document, previous) }
     }
 
     /// The analysis of a text that could not be run because of an error that is not the document's:
