@@ -20,7 +20,7 @@ const DEBOUNCE: Duration = Duration::from_millis(15);
 
 /// How long one text may run. A recursive `WITH` that a person is still typing may have no end, and
 /// would use ever more memory.
-const MAX_RUN: Duration = Duration::from_secs(60);
+const MAX_RUN: Duration = Duration::from_mins(1);
 
 /// What the worker is to do.
 pub(crate) enum AnalysisJob {
